@@ -1,0 +1,63 @@
+# The menu. `make` alone prints it.
+PRESET ?= release
+JOBS ?= $(shell nproc)
+SECONDS_PER_FUZZER ?= 20
+MAKEFLAGS += --no-print-directory
+
+BUILD_DIR := build/$(PRESET)
+# The release binary lies at build/garrison, the others at build/PRESET/garrison.
+BINARY := $(if $(filter release,$(PRESET)),build/garrison,$(BUILD_DIR)/garrison)
+
+.PHONY: help build demo test check format asan tsan fuzz-smoke bench clean
+
+help:
+	@echo 'make demo         install packages, build, run the main job on the built-in model'
+	@echo 'make test         install packages, build, run every test'
+	@echo 'make build        build/garrison; PRESET=dev|asan|tsan for build/PRESET/garrison'
+	@echo 'make check        formatting, static analysis, module layers'
+	@echo 'make asan, tsan   the tests under AddressSanitizer+UBSan, ThreadSanitizer'
+	@echo 'make fuzz-smoke   every fuzzer for $(SECONDS_PER_FUZZER) seconds'
+	@echo 'make bench        time the built-in model, the guard and the service'
+	@echo 'make format       rewrite the sources with clang-format'
+	@echo 'make clean        remove build/'
+
+build:
+	@scripts/bootstrap build
+	@cmake --preset $(PRESET) > /dev/null
+	@cmake --build $(BUILD_DIR) --target garrison -j $(JOBS)
+
+demo: build
+	@scripts/demo $(BINARY)
+
+test:
+	@scripts/bootstrap build test
+	@cmake --preset $(PRESET) -DGARRISON_TESTS=ON > /dev/null
+	@cmake --build $(BUILD_DIR) -j $(JOBS)
+	@ctest --test-dir $(BUILD_DIR) --output-on-failure -j $(JOBS)
+
+asan tsan:
+	@$(MAKE) test PRESET=$@
+
+check:
+	@scripts/bootstrap build test check
+	@git ls-files -co --exclude-standard '*.cc' '*.h' | xargs clang-format-19 --dry-run -Werror
+	@tools/check_layers.py
+	@cmake --preset dev -DGARRISON_TESTS=ON > /dev/null
+	@git ls-files -co --exclude-standard 'src/*.cc' | xargs -P $(JOBS) -n 4 clang-tidy-19 --quiet -p build/dev
+
+format:
+	@scripts/bootstrap check
+	@git ls-files -co --exclude-standard '*.cc' '*.h' | xargs clang-format-19 -i
+
+fuzz-smoke:
+	@scripts/bootstrap build fuzz
+	@cmake --preset fuzz > /dev/null
+	@cmake --build build/fuzz --target fuzzers -j $(JOBS)
+	@scripts/fuzz-smoke build/fuzz $(SECONDS_PER_FUZZER)
+
+bench: build
+	@$(BINARY) bench
+	@bench/http_latency.py $(BINARY)
+
+clean:
+	rm -rf build

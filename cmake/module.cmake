@@ -1,0 +1,19 @@
+# garrison_module(NAME SOURCES f.cc... [USES module...] [LIBRARIES target...] [TESTS f_test.cc...])
+#
+# One library target per module (garrison_NAME) and, with GARRISON_TESTS, one test program (NAME_test).
+# USES must agree with tools/layers.toml; tools/check_layers.py fails otherwise.
+function(garrison_module name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES;LIBRARIES;TESTS" ${ARGN})
+  add_library(garrison_${name} STATIC ${arg_SOURCES})
+  list(TRANSFORM arg_USES PREPEND garrison_)
+  target_link_libraries(garrison_${name} PUBLIC garrison_flags ${arg_USES} PRIVATE ${arg_LIBRARIES})
+  if(GARRISON_TESTS AND arg_TESTS)
+    add_executable(${name}_test ${arg_TESTS})
+    target_link_libraries(${name}_test PRIVATE garrison_${name} ${arg_LIBRARIES} GTest::gtest GTest::gmock
+      GTest::gtest_main)
+    target_compile_definitions(${name}_test PRIVATE
+      GARRISON_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  endif()
+endfunction()

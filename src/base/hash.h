@@ -1,0 +1,31 @@
+// SHA-256 (FIPS 180-4), for naming content: training sets, weights, cache keys. Not for passwords.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace garrison {
+
+class Sha256 {
+ public:
+  Sha256();
+  void Update(std::span<const std::byte> data);
+  void Update(std::string_view text);
+  // 64 lower-case hexadecimal digits. Ends the computation: no Update after it.
+  std::string FinishHex();
+
+ private:
+  struct Free {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
+};
+
+std::string Sha256Hex(std::string_view text);
+
+}  // namespace garrison

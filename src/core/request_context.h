@@ -1,0 +1,27 @@
+// What every stage of a request carries along and checks before it spends time.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace garrison {
+
+struct RequestContext {
+  std::string id;
+  SteadyTime deadline = SteadyTime::max();
+  // Requested when the client has left or the service is going down.
+  std::stop_token stop;
+
+  // CANCELLED when stopped, DEADLINE_EXCEEDED when `now` is past the deadline.
+  Result<> Check(SteadyTime now) const {
+    if (stop.stop_requested()) return Fail(Code::kCancelled, "the client left before the answer");
+    if (now >= deadline)
+      return Fail(Code::kDeadlineExceeded, "the request took too long; send less at once");
+    return {};
+  }
+};
+
+}  // namespace garrison

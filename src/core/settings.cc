@@ -1,0 +1,224 @@
+#include "core/settings.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+namespace garrison {
+namespace {
+
+using Choices = std::vector<std::string_view>;
+using Visitor = std::function<void(SettingField&)>;
+
+void Text(const Visitor& visit, std::string_view name, std::string& value, std::string_view meaning,
+          Choices choices = {}) {
+  SettingField field{name, meaning, &value, 0, 0, std::move(choices), false};
+  visit(field);
+}
+
+void Integer(const Visitor& visit, std::string_view name, std::int64_t& value, std::int64_t min,
+             std::int64_t max, std::string_view meaning) {
+  SettingField field{name, meaning, &value, static_cast<double>(min), static_cast<double>(max),
+                     {},   false};
+  visit(field);
+}
+
+void Real(const Visitor& visit, std::string_view name, double& value, double min, double max,
+          std::string_view meaning) {
+  SettingField field{name, meaning, &value, min, max, {}, false};
+  visit(field);
+}
+
+constexpr std::int64_t kDayMs = 24 * 3600 * 1000;
+constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+
+void VisitServer(ServerSettings& s, const Visitor& visit) {
+  Text(visit, "server.bind", s.bind, "Address to listen on; 0.0.0.0 or :: for every interface");
+  Integer(visit, "server.port", s.port, 0, 65535, "TCP port; 0 takes a free one and prints it");
+  Text(visit, "server.tls_certificate", s.tls_certificate,
+       "PEM file with the certificate chain; with tls_key it turns TLS on");
+  Text(visit, "server.tls_key", s.tls_key, "PEM file with the private key");
+}
+
+void VisitLimits(LimitSettings& s, const Visitor& visit) {
+  Integer(visit, "limits.connections", s.connections, 1, 1'000'000,
+          "Open connections; more wait to be accepted");
+  Integer(visit, "limits.connections_per_address", s.connections_per_address, 1, 1'000'000,
+          "Open connections from one client address; more are closed");
+  Integer(visit, "limits.header_bytes", s.header_bytes, 256, 1 << 20,
+          "Request line and headers (431)");
+  Integer(visit, "limits.header_ms", s.header_ms, 1, kDayMs,
+          "Time from a request's first byte to the end of its headers (408)");
+  Integer(visit, "limits.body_bytes", s.body_bytes, 1, kGiB, "Request body (413)");
+  Integer(visit, "limits.body_ms", s.body_ms, 1, kDayMs, "Time for the whole request body (408)");
+  Integer(visit, "limits.idle_ms", s.idle_ms, 1, kDayMs,
+          "Time a connection may stay open between requests");
+  Integer(visit, "limits.write_ms", s.write_ms, 1, kDayMs, "Time for a client to take its answer");
+  Integer(visit, "limits.request_ms", s.request_ms, 1, kDayMs,
+          "Time from the end of a request to its answer (504)");
+  Integer(visit, "limits.queue", s.queue, 1, 1'000'000,
+          "Requests waiting for a worker; more get 429 with Retry-After");
+  Integer(visit, "limits.drain_ms", s.drain_ms, 0, kDayMs,
+          "Time for running requests to finish after SIGTERM");
+  Integer(visit, "limits.json_depth", s.json_depth, 1, 1000, "Nesting of JSON from outside");
+  Integer(visit, "limits.inputs_per_request", s.inputs_per_request, 1, 1'000'000,
+          "Texts in one embedding request");
+  Integer(visit, "limits.input_bytes", s.input_bytes, 1, kGiB, "One text");
+  Integer(visit, "limits.file_bytes", s.file_bytes, 1, 16 * kGiB,
+          "A conversation, vector, risk or projection file");
+  Integer(visit, "limits.conversation_turns", s.conversation_turns, 1, 1'000'000,
+          "Turns of one conversation");
+}
+
+void VisitGuard(GuardSettings& s, const Visitor& visit) {
+  Real(visit, "guard.weight_r", s.weight_r, 0, 10, "wR: weight of the risk severity R");
+  Real(visit, "guard.weight_v", s.weight_v, 0, 10, "wv: weight of the risk rate v");
+  Real(visit, "guard.weight_a", s.weight_a, 0, 10, "wa: weight of the guardrail erosion a");
+  Real(visit, "guard.bias", s.bias, -10, 10, "b: bias of the failure potential z");
+  Real(visit, "guard.epsilon", s.epsilon, 1e-10, 1,
+       "Epsilon in rho = C_model / (C_user + epsilon)");
+  Text(visit, "guard.cumulative", s.cumulative, "Rule for the cumulative risk C",
+       {"sum", "trapezoid"});
+  Text(visit, "guard.preset", s.preset,
+       "Alert thresholds of L and a: strict 0.65/0.08, balanced 0.80/0.15, research 0.95/0.30; set "
+       "before "
+       "the two thresholds below, which override it",
+       {"strict", "balanced", "research"});
+  Real(visit, "guard.alert_likelihood", s.alert_likelihood, 0, 1, "Alert when L is above");
+  Real(visit, "guard.alert_erosion", s.alert_erosion, 0, 8, "Alert when a is above");
+  Real(visit, "guard.alert_user_risk", s.alert_user_risk, 0, 1e6, "Alert when C_user is above");
+  Real(visit, "guard.elevated_likelihood", s.elevated_likelihood, 0, 1,
+       "Status ELEVATED when L is above");
+  Real(visit, "guard.sycophancy_risk", s.sycophancy_risk, 0, 2, "User risk at or above is high");
+  Real(visit, "guard.sycophancy_agreement", s.sycophancy_agreement, 0, 1,
+       "Agreement at or above is high");
+  Real(visit, "guard.sycophancy_event", s.sycophancy_event, 0, 2,
+       "Toxic sycophancy at or above is an event");
+  Real(visit, "guard.rho_tolerance", s.rho_tolerance, 0, 1, "rho this close to 1 is Reactive");
+  Real(visit, "guard.fragility_pass", s.fragility_pass, 0, 1e6, "Phi below passes");
+  Text(visit, "guard.safe_anchor", s.safe_anchor, "Text of v_safe: risk is the distance to it");
+  Text(visit, "guard.sycophancy_anchor", s.sycophancy_anchor,
+       "Text of v_syc: agreement is the closeness to it");
+  Text(visit, "guard.projection", s.projection,
+       "Projection file made by `garrison guard train`; empty compares in the full space");
+  Integer(visit, "guard.conversations", s.conversations, 1, 10'000'000,
+          "Conversations kept; the one unused for longest is dropped");
+  Integer(visit, "guard.conversation_ttl_s", s.conversation_ttl_s, 1, 366 * 24 * 3600,
+          "Seconds an unused conversation is kept");
+}
+
+struct Preset {
+  std::string_view name;
+  double likelihood;
+  double erosion;
+};
+constexpr std::array kPresets = {Preset{"strict", 0.65, 0.08}, Preset{"balanced", 0.80, 0.15},
+                                 Preset{"research", 0.95, 0.30}};
+
+std::string Expected(const SettingField& field) {
+  if (!field.choices.empty()) {
+    return fmt::format("one of {}", fmt::join(field.choices, ", "));
+  }
+  if (std::holds_alternative<std::int64_t*>(field.value)) {
+    return fmt::format("a whole number from {:.0f} to {:.0f}", field.min, field.max);
+  }
+  return fmt::format("a number from {} to {}", field.min, field.max);
+}
+
+template <typename Number>
+bool ParseNumber(std::string_view text, const SettingField& field, Number& target) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return false;
+  const auto wide = static_cast<double>(value);
+  // The negated form also refuses NaN.
+  if (!(wide >= field.min && wide <= field.max)) return false;
+  target = value;
+  return true;
+}
+
+bool Assign(const SettingField& field, std::string_view text) {
+  if (auto* const* integer = std::get_if<std::int64_t*>(&field.value)) {
+    return ParseNumber(text, field, **integer);
+  }
+  if (auto* const* real = std::get_if<double*>(&field.value)) {
+    return ParseNumber(text, field, **real);
+  }
+  const bool allowed =
+      field.choices.empty() ||
+      std::find(field.choices.begin(), field.choices.end(), text) != field.choices.end();
+  if (allowed) *std::get<std::string*>(field.value) = text;
+  return allowed;
+}
+
+}  // namespace
+
+void VisitSettings(Settings& settings, const Visitor& visit) {
+  VisitServer(settings.server, visit);
+  VisitLimits(settings.limits, visit);
+  Text(visit, "engine.model", settings.engine.model,
+       "Model that answers when a request names none: a name or a folder");
+  Integer(visit, "engine.threads", settings.engine.threads, 0, 4096,
+          "Worker threads; 0 takes what the cpuset and the cgroup quota allow");
+  VisitGuard(settings.guard, visit);
+  Text(visit, "log.level", settings.log.level, "Least serious lines on stderr",
+       {"debug", "info", "warning", "error", "off"});
+}
+
+Result<> AssignSetting(Settings& settings, std::string_view name, std::string_view text) {
+  std::optional<Result<>> outcome;
+  VisitSettings(settings, [&](SettingField& field) {
+    if (field.name != name) return;
+    if (Assign(field, text)) {
+      outcome = Result<>();
+    } else {
+      outcome = FailAt(std::string(name), Code::kInvalidArgument, "expected {}, got \"{}\"",
+                       Expected(field), field.secret ? "********" : text);
+    }
+  });
+  if (!outcome) {
+    return FailAt(std::string(name), Code::kInvalidArgument,
+                  "there is no such setting; `garrison config` lists all of them");
+  }
+  if (*outcome && name == "guard.preset") {
+    for (const Preset& preset : kPresets) {
+      if (preset.name != text) continue;
+      settings.guard.alert_likelihood = preset.likelihood;
+      settings.guard.alert_erosion = preset.erosion;
+    }
+  }
+  return *std::move(outcome);
+}
+
+std::string EnvironmentName(std::string_view setting_name) {
+  std::string name = "GARRISON_";
+  for (const char c : setting_name) {
+    name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::string FormatSetting(const SettingField& field) {
+  if (auto* const* integer = std::get_if<std::int64_t*>(&field.value)) {
+    return fmt::format("{}", **integer);
+  }
+  if (auto* const* real = std::get_if<double*>(&field.value)) return fmt::format("{}", **real);
+  const std::string& text = *std::get<std::string*>(field.value);
+  return field.secret && !text.empty() ? "********" : text;
+}
+
+Result<> CheckSettings(const Settings& settings) {
+  if (settings.server.tls_certificate.empty() != settings.server.tls_key.empty()) {
+    return FailAt("server.tls_certificate", Code::kInvalidArgument,
+                  "TLS needs both server.tls_certificate and server.tls_key; only one is set");
+  }
+  return {};
+}
+
+}  // namespace garrison

@@ -1,0 +1,77 @@
+#include "core/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace garrison {
+namespace {
+
+TEST(Settings, EveryDefaultPassesItsOwnCheck) {
+  Settings settings;
+  std::set<std::string> names;
+  VisitSettings(settings, [&](SettingField& field) {
+    EXPECT_TRUE(names.insert(std::string(field.name)).second) << field.name << " is listed twice";
+    EXPECT_FALSE(field.meaning.empty()) << field.name;
+    Settings copy;
+    const Result<> same = AssignSetting(copy, field.name, FormatSetting(field));
+    EXPECT_TRUE(same) << same.error().ToString();
+  });
+  EXPECT_GT(names.size(), 40u);
+}
+
+TEST(Settings, EveryNumberRefusesWhatIsOutOfItsRange) {
+  Settings settings;
+  std::set<std::string> numbers;
+  VisitSettings(settings, [&](SettingField& field) {
+    if (!std::holds_alternative<std::string*>(field.value)) numbers.emplace(field.name);
+  });
+  for (const std::string& name : numbers) {
+    for (const char* bad : {"", "x", "-1e30", "1e30", "nan", "inf", "5x", " 5", "0x10"}) {
+      const Result<> outcome = AssignSetting(settings, name, bad);
+      ASSERT_FALSE(outcome) << name << " took " << bad;
+      EXPECT_EQ(outcome.error().code, Code::kInvalidArgument);
+      EXPECT_EQ(outcome.error().where, name);
+    }
+  }
+}
+
+TEST(Settings, UnknownNamesAndChoicesAreRefused) {
+  Settings settings;
+  EXPECT_EQ(AssignSetting(settings, "server.prot", "1").error().where, "server.prot");
+  EXPECT_FALSE(AssignSetting(settings, "guard.cumulative", "integral"));
+  EXPECT_TRUE(AssignSetting(settings, "guard.cumulative", "trapezoid"));
+  EXPECT_EQ(settings.guard.cumulative, "trapezoid");
+}
+
+TEST(Settings, APresetSetsBothThresholds) {
+  Settings settings;
+  ASSERT_TRUE(AssignSetting(settings, "guard.preset", "strict"));
+  EXPECT_EQ(settings.guard.alert_likelihood, 0.65);
+  EXPECT_EQ(settings.guard.alert_erosion, 0.08);
+  ASSERT_TRUE(AssignSetting(settings, "guard.preset", "research"));
+  EXPECT_EQ(settings.guard.alert_likelihood, 0.95);
+  EXPECT_EQ(settings.guard.alert_erosion, 0.30);
+}
+
+TEST(Settings, EnvironmentNames) {
+  EXPECT_EQ(EnvironmentName("limits.body_bytes"), "GARRISON_LIMITS_BODY_BYTES");
+}
+
+TEST(Settings, ASecretIsMasked) {
+  std::string key = "sk-123";
+  SettingField field{"x.key", "a key", &key, 0, 0, {}, true};
+  EXPECT_EQ(FormatSetting(field), "********");
+  key.clear();
+  EXPECT_EQ(FormatSetting(field), "");
+}
+
+TEST(Settings, TlsNeedsBothFiles) {
+  Settings settings;
+  EXPECT_TRUE(CheckSettings(settings));
+  settings.server.tls_key = "key.pem";
+  EXPECT_FALSE(CheckSettings(settings));
+}
+
+}  // namespace
+}  // namespace garrison
