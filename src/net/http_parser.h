@@ -1,0 +1,44 @@
+// The one place that decides which bytes are an HTTP/1.1 request. Private to net/.
+#pragma once
+
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <cstdint>
+#include <string_view>
+
+#include "net/http.h"
+
+namespace garrison {
+
+using HttpParser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+struct HttpParserLimits {
+  std::uint32_t header_bytes = 16 * 1024;
+  std::uint64_t body_bytes = 8 * 1024 * 1024;
+};
+
+void SetLimits(HttpParser& parser, const HttpParserLimits& limits);
+
+// A refusal: the status that answers it and what to say.
+struct HttpRefusal {
+  int status = 400;
+  Error error;
+};
+
+// What a failed read of `parser` means for the client.
+HttpRefusal RefusalOf(boost::system::error_code error, const HttpParserLimits& limits);
+
+// Checks that hold once the headers are complete: version 1.0 or 1.1, one Host for 1.1, a target
+// that is a path, no upgrade.
+Result<> CheckHeaders(const HttpParser& parser);
+
+// REQUIRES: parser.is_done() and CheckHeaders passed. Takes the body out of it.
+HttpRequest TakeRequest(HttpParser& parser);
+
+// One whole message from memory, as the server would read it; for tests and fuzzing. `consumed` is
+// set to the bytes that belong to the message.
+tl::expected<HttpRequest, HttpRefusal> ParseHttpRequest(std::string_view bytes,
+                                                        const HttpParserLimits& limits,
+                                                        std::size_t& consumed);
+
+}  // namespace garrison

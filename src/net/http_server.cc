@@ -1,0 +1,570 @@
+#include "net/http_server.h"
+
+#include <netinet/tcp.h>
+
+#include <atomic>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
+#include <ctime>
+#include <future>
+#include <list>
+#include <map>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "base/thread_pool.h"
+#include "net/http_parser.h"
+#include "net/tls.h"
+
+namespace garrison {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+using TlsStream = asio::ssl::stream<tcp::socket>;
+using Milliseconds = std::chrono::milliseconds;
+
+// Errors come back as values: auto [error, n] = co_await ...
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+// How often a request that is being worked on looks whether its client is still there.
+constexpr Milliseconds kClientPoll{100};
+// After an answer that ends the connection, what the client still sends is read and dropped for
+// this long and this much, so that the answer is not lost to a TCP reset.
+constexpr Milliseconds kLingerTime{1000};
+constexpr std::size_t kLingerBytes = 1 << 20;
+// Pause after a failed accept (out of file descriptors).
+constexpr Milliseconds kAcceptPause{100};
+
+tcp::socket& Lowest(tcp::socket& stream) { return stream; }
+tcp::socket& Lowest(TlsStream& stream) { return stream.next_layer(); }
+
+// Cancels what a socket is waiting for when the time is up. Lives on the server's thread.
+class Watchdog {
+ public:
+  explicit Watchdog(tcp::socket& socket)
+      : timer_(socket.get_executor()), state_(std::make_shared<State>(State{&socket})) {}
+  ~Watchdog() { state_->socket = nullptr; }
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  void Arm(Milliseconds time) {
+    state_->fired = false;
+    const std::uint64_t round = ++state_->round;
+    timer_.expires_after(time);
+    // A timer that ran out just before it was set anew still calls its handler, even after this
+    // object is gone: hence the shared state and the round.
+    timer_.async_wait([state = state_, round](error_code error) {
+      if (error || state->round != round || state->socket == nullptr) return;
+      state->fired = true;
+      error_code ignored;
+      state->socket->cancel(ignored);
+    });
+  }
+  void Disarm() {
+    ++state_->round;
+    timer_.cancel();
+  }
+  bool fired() const { return state_->fired; }
+
+ private:
+  struct State {
+    tcp::socket* socket;
+    bool fired = false;
+    std::uint64_t round = 0;
+  };
+  asio::steady_timer timer_;
+  const std::shared_ptr<State> state_;
+};
+
+// One request between the connection that waits for its answer and the worker that makes it.
+// `response` and `answered` belong to the server's thread.
+struct Exchange {
+  explicit Exchange(const asio::any_io_executor& executor) : answered(executor) {}
+  std::stop_source stop;
+  std::optional<HttpResponse> response;
+  asio::steady_timer answered;
+};
+
+class ExchangeWriter final : public ResponseWriter {
+ public:
+  ExchangeWriter(std::shared_ptr<Exchange> exchange, HttpHandler& handler)
+      : exchange_(std::move(exchange)), handler_(handler) {}
+  ~ExchangeWriter() override {
+    if (exchange_ == nullptr) return;
+    Send(handler_.Refuse(500, Error{Code::kInternal, "the request was dropped without an answer",
+                                    "", std::nullopt}));
+  }
+  void Send(HttpResponse response) override {
+    CHECK(exchange_ != nullptr);
+    auto executor = exchange_->answered.get_executor();
+    asio::post(executor,
+               [exchange = std::move(exchange_), response = std::move(response)]() mutable {
+                 exchange->response = std::move(response);
+                 exchange->answered.cancel();
+               });
+    exchange_ = nullptr;
+  }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+  HttpHandler& handler_;
+};
+
+// True when the peer has closed its side. Unread bytes (a pipelined request, a TLS alert) do not
+// hide it.
+bool PeerClosed(tcp::socket& socket) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
+  return info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_CLOSE ||
+         info.tcpi_state == TCP_LAST_ACK || info.tcpi_state == TCP_CLOSING;
+}
+
+std::string HttpDate() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[64];
+  const std::size_t size = std::strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+  return std::string(text, size);
+}
+
+http::response<http::string_body> ToBeast(HttpResponse response, bool head_only, unsigned version,
+                                          bool keep_alive) {
+  http::response<http::string_body> message;
+  message.version(version);
+  message.result(static_cast<unsigned>(response.status));
+  message.set(http::field::server, "garrison");
+  message.set(http::field::date, HttpDate());
+  if (!response.content_type.empty()) {
+    message.set(http::field::content_type, response.content_type);
+  }
+  for (const HttpHeader& header : response.headers) message.set(header.name, header.value);
+  message.keep_alive(keep_alive);
+  message.content_length(response.body.size());
+  if (!head_only) message.body() = std::move(response.body);
+  return message;
+}
+
+class Server final : public HttpServer {
+ public:
+  Server(const HttpServerOptions& options, HttpHandler& handler, Logger& logger,
+         std::unique_ptr<asio::ssl::context> tls)
+      : options_(options),
+        parser_limits_{options.header_bytes, options.body_bytes},
+        handler_(handler),
+        logger_(logger),
+        tls_(std::move(tls)),
+        io_(1),
+        acceptor_(io_),
+        slot_free_(io_),
+        pool_(options.workers, options.queue) {}
+
+  ~Server() override {
+    if (thread_.joinable()) Shutdown();
+  }
+
+  Result<> Listen();
+  std::uint16_t port() const override { return port_; }
+  HttpServerStats stats() const override {
+    return {open_.load(), accepted_.load(), refused_.load(), gone_.load()};
+  }
+  std::size_t Shutdown() override;
+
+ private:
+  struct Connection {
+    tcp::socket* socket = nullptr;
+    bool busy = false;  // between the first byte of a request and the last of its answer
+    std::shared_ptr<Exchange> exchange;
+  };
+
+  asio::awaitable<void> Accept();
+  asio::awaitable<void> ServePlain(tcp::socket socket, std::string address);
+  asio::awaitable<void> ServeTls(tcp::socket socket, std::string address);
+  template <typename Stream>
+  asio::awaitable<void> Serve(Stream& stream, Connection& connection, Watchdog& watchdog);
+  template <typename Stream>
+  asio::awaitable<bool> ServeOne(Stream& stream, boost::beast::flat_buffer& buffer,
+                                 Connection& connection, Watchdog& watchdog);
+  template <typename Stream>
+  asio::awaitable<std::optional<HttpRefusal>> ReadRequest(Stream& stream,
+                                                          boost::beast::flat_buffer& buffer,
+                                                          HttpParser& parser, Watchdog& watchdog);
+  asio::awaitable<std::optional<HttpResponse>> Answer(HttpRequest request, tcp::socket& socket,
+                                                      Connection& connection);
+  template <typename Stream>
+  asio::awaitable<bool> Write(Stream& stream, http::response<http::string_body>& message,
+                              Watchdog& watchdog);
+  template <typename Stream>
+  asio::awaitable<void> Linger(Stream& stream, boost::beast::flat_buffer& buffer,
+                               Watchdog& watchdog);
+
+  std::list<Connection>::iterator Register(tcp::socket& socket);
+  void Unregister(std::list<Connection>::iterator connection, const std::string& address);
+  void StopIdle();
+  std::size_t CutOff();
+
+  // Constant after Listen.
+  const HttpServerOptions options_;
+  const HttpParserLimits parser_limits_;
+  HttpHandler& handler_;
+  Logger& logger_;
+  const std::unique_ptr<asio::ssl::context> tls_;
+  std::uint16_t port_ = 0;
+
+  // Own synchronisation.
+  asio::io_context io_;
+  std::atomic<std::uint64_t> open_ = 0, accepted_ = 0, refused_ = 0, gone_ = 0;
+
+  // Only touched on the server's thread.
+  tcp::acceptor acceptor_;
+  asio::steady_timer slot_free_;
+  std::list<Connection> connections_;
+  std::map<std::string, std::size_t> by_address_;
+  bool draining_ = false;
+  std::optional<std::promise<void>> drained_;
+
+  ThreadPool pool_;
+  std::thread thread_;
+};
+
+Result<> Server::Listen() {
+  error_code error;
+  const auto address = asio::ip::make_address(options_.bind, error);
+  if (error) {
+    return FailAt("server.bind", Code::kInvalidArgument, "expected an IP address, got \"{}\"",
+                  options_.bind);
+  }
+  const tcp::endpoint endpoint(address, options_.port);
+  acceptor_.open(endpoint.protocol(), error);
+  if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor_.bind(endpoint, error);
+  if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    return FailAt("server.port", Code::kFailedPrecondition,
+                  "cannot listen on {} port {}: {}; stop what uses it or choose another port",
+                  options_.bind, options_.port, error.message());
+  }
+  port_ = acceptor_.local_endpoint().port();
+  asio::co_spawn(io_, Accept(), asio::detached);
+  thread_ = std::thread([this] { io_.run(); });
+  return {};
+}
+
+asio::awaitable<void> Server::Accept() {
+  while (!draining_) {
+    if (open_ >= options_.connections) {
+      slot_free_.expires_at(SteadyTime::max());
+      co_await slot_free_.async_wait(kAwait);
+      continue;
+    }
+    auto [error, socket] = co_await acceptor_.async_accept(kAwait);
+    if (draining_) co_return;
+    if (error) {
+      logger_.Warning("cannot accept a connection: {}", error.message());
+      slot_free_.expires_after(kAcceptPause);
+      co_await slot_free_.async_wait(kAwait);
+      continue;
+    }
+    error_code ignored;
+    const tcp::endpoint peer = socket.remote_endpoint(ignored);
+    const std::string address = peer.address().to_string();
+    std::size_t& count = by_address_[address];
+    if (count >= options_.connections_per_address) {
+      ++refused_;
+      continue;  // the socket closes here
+    }
+    ++count;
+    ++accepted_;
+    ++open_;
+    socket.set_option(tcp::no_delay(true), ignored);
+    if (tls_ != nullptr) {
+      asio::co_spawn(io_, ServeTls(std::move(socket), address), asio::detached);
+    } else {
+      asio::co_spawn(io_, ServePlain(std::move(socket), address), asio::detached);
+    }
+  }
+}
+
+std::list<Server::Connection>::iterator Server::Register(tcp::socket& socket) {
+  connections_.push_front(Connection{&socket, false, nullptr});
+  return connections_.begin();
+}
+
+void Server::Unregister(std::list<Connection>::iterator connection, const std::string& address) {
+  connections_.erase(connection);
+  const auto count = by_address_.find(address);
+  if (--count->second == 0) by_address_.erase(count);
+  --open_;
+  slot_free_.cancel();
+  if (drained_ && open_ == 0) {
+    drained_->set_value();
+    drained_.reset();
+  }
+}
+
+asio::awaitable<void> Server::ServePlain(tcp::socket socket, std::string address) {
+  const auto connection = Register(socket);
+  {
+    Watchdog watchdog(socket);
+    co_await Serve(socket, *connection, watchdog);
+  }
+  Unregister(connection, address);
+}
+
+asio::awaitable<void> Server::ServeTls(tcp::socket socket, std::string address) {
+  TlsStream stream(std::move(socket), *tls_);
+  const auto connection = Register(stream.next_layer());
+  {
+    Watchdog watchdog(stream.next_layer());
+    watchdog.Arm(options_.header_time);
+    auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, kAwait);
+    if (!error) co_await Serve(stream, *connection, watchdog);
+  }
+  Unregister(connection, address);
+}
+
+template <typename Stream>
+asio::awaitable<void> Server::Serve(Stream& stream, Connection& connection, Watchdog& watchdog) {
+  boost::beast::flat_buffer buffer(options_.header_bytes + 65536);
+  while (!draining_) {
+    if (buffer.size() == 0) {
+      watchdog.Arm(options_.idle_time);
+      const auto room = buffer.prepare(4096);
+      auto [error, got] = co_await stream.async_read_some(room, kAwait);
+      if (error) co_return;
+      buffer.commit(got);
+    }
+    connection.busy = true;
+    const bool keep_alive = co_await ServeOne(stream, buffer, connection, watchdog);
+    connection.busy = false;
+    if (!keep_alive) {
+      co_await Linger(stream, buffer, watchdog);
+      co_return;
+    }
+  }
+}
+
+// One request and its answer; false when the connection must end.
+template <typename Stream>
+asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer& buffer,
+                                       Connection& connection, Watchdog& watchdog) {
+  HttpParser parser;
+  SetLimits(parser, parser_limits_);
+  std::optional<HttpRefusal> refusal = co_await ReadRequest(stream, buffer, parser, watchdog);
+  watchdog.Disarm();
+  if (refusal && refusal->status == 0) co_return false;  // the client left in the middle
+  const unsigned version = refusal ? 11 : parser.get().version();
+  const bool head_only = !refusal && parser.get().method() == http::verb::head;
+  bool keep_alive = !refusal && parser.get().keep_alive();
+
+  HttpResponse response;
+  if (refusal) {
+    response = handler_.Refuse(refusal->status, refusal->error);
+  } else {
+    HttpRequest request = TakeRequest(parser);
+    auto answer = Answer(std::move(request), Lowest(stream), connection);
+    std::optional<HttpResponse> made = co_await std::move(answer);
+    if (!made) co_return false;
+    response = *std::move(made);
+  }
+  keep_alive = keep_alive && !draining_;
+  auto message = ToBeast(std::move(response), head_only, version, keep_alive);
+  const bool written = co_await Write(stream, message, watchdog);
+  co_return written&& keep_alive;
+}
+
+// A refusal with status 0 means that nobody is there to be answered.
+template <typename Stream>
+asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(Stream& stream,
+                                                                boost::beast::flat_buffer& buffer,
+                                                                HttpParser& parser,
+                                                                Watchdog& watchdog) {
+  const auto failed = [&](error_code error, const char* part, Milliseconds time) -> HttpRefusal {
+    if (watchdog.fired()) {
+      return {408, Error{Code::kDeadlineExceeded,
+                         fmt::format("the {} did not arrive within {} ms", part, time.count()), "",
+                         std::nullopt}};
+    }
+    const bool protocol = error.category() == make_error_code(http::error::bad_method).category();
+    if (!protocol || error == http::error::end_of_stream || error == http::error::partial_message) {
+      return {0, Error{}};
+    }
+    return RefusalOf(error, parser_limits_);
+  };
+
+  watchdog.Arm(options_.header_time);
+  auto [header_error, header_bytes] =
+      co_await http::async_read_header(stream, buffer, parser, kAwait);
+  if (header_error) co_return failed(header_error, "headers", options_.header_time);
+  if (const Result<> checked = CheckHeaders(parser); !checked) {
+    co_return HttpRefusal{400, checked.error()};
+  }
+  watchdog.Arm(options_.body_time);
+  if (!parser.is_done() &&
+      boost::beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    http::response<http::empty_body> go_on(http::status::continue_, 11);
+    auto [error, sent] = co_await http::async_write(stream, go_on, kAwait);
+    if (error) co_return HttpRefusal{0, Error{}};
+  }
+  auto [body_error, body_bytes] = co_await http::async_read(stream, buffer, parser, kAwait);
+  if (body_error) co_return failed(body_error, "body", options_.body_time);
+  co_return std::nullopt;
+}
+
+// Hands the request to a worker and waits; nullopt when the client has left.
+asio::awaitable<std::optional<HttpResponse>> Server::Answer(HttpRequest request,
+                                                            tcp::socket& socket,
+                                                            Connection& connection) {
+  auto exchange = std::make_shared<Exchange>(socket.get_executor());
+  connection.exchange = exchange;
+  request.stop = exchange->stop.get_token();
+  const SteadyTime deadline = std::chrono::steady_clock::now() + options_.request_time;
+  request.deadline = deadline;
+  // std::function wants a copyable task.
+  auto shared = std::make_shared<std::pair<HttpRequest, std::unique_ptr<ResponseWriter>>>(
+      std::move(request), std::make_unique<ExchangeWriter>(exchange, handler_));
+  const Result<> submitted = pool_.Submit(
+      [this, shared] { handler_.Handle(std::move(shared->first), std::move(shared->second)); });
+  if (!submitted) {
+    connection.exchange = nullptr;
+    co_return handler_.Refuse(submitted.error().code == Code::kUnavailable ? 503 : 429,
+                              submitted.error());
+  }
+  while (!exchange->response) {
+    exchange->answered.expires_at(
+        std::min(deadline, std::chrono::steady_clock::now() + kClientPoll));
+    co_await exchange->answered.async_wait(kAwait);
+    if (exchange->response) break;
+    if (exchange->stop.stop_requested() || PeerClosed(socket)) {
+      exchange->stop.request_stop();
+      ++gone_;
+      connection.exchange = nullptr;
+      co_return std::nullopt;
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      exchange->stop.request_stop();
+      connection.exchange = nullptr;
+      co_return handler_.Refuse(504, Error{Code::kDeadlineExceeded,
+                                           fmt::format("no answer within {} ms; send less at once",
+                                                       options_.request_time.count()),
+                                           "", std::nullopt});
+    }
+  }
+  connection.exchange = nullptr;
+  co_return std::move(exchange->response);
+}
+
+// False when the client stopped taking bytes or left.
+template <typename Stream>
+asio::awaitable<bool> Server::Write(Stream& stream, http::response<http::string_body>& message,
+                                    Watchdog& watchdog) {
+  http::response_serializer<http::string_body> serializer(message);
+  while (!serializer.is_done()) {
+    watchdog.Arm(options_.write_time);
+    auto [error, sent] = co_await http::async_write_some(stream, serializer, kAwait);
+    if (error) co_return false;
+  }
+  watchdog.Disarm();
+  co_return true;
+}
+
+template <typename Stream>
+asio::awaitable<void> Server::Linger(Stream& stream, boost::beast::flat_buffer& buffer,
+                                     Watchdog& watchdog) {
+  tcp::socket& socket = Lowest(stream);
+  watchdog.Arm(kLingerTime);
+  if constexpr (std::is_same_v<Stream, TlsStream>) co_await stream.async_shutdown(kAwait);
+  error_code ignored;
+  socket.shutdown(tcp::socket::shutdown_send, ignored);
+  std::size_t dropped = 0;
+  while (dropped < kLingerBytes) {
+    buffer.clear();
+    const auto room = buffer.prepare(16384);
+    auto [error, got] = co_await socket.async_read_some(room, kAwait);
+    if (error) co_return;
+    dropped += got;
+  }
+}
+
+void Server::StopIdle() {
+  draining_ = true;
+  error_code ignored;
+  acceptor_.close(ignored);
+  slot_free_.cancel();
+  for (Connection& connection : connections_) {
+    if (!connection.busy) connection.socket->cancel(ignored);
+  }
+}
+
+std::size_t Server::CutOff() {
+  std::size_t cut = 0;
+  error_code ignored;
+  for (Connection& connection : connections_) {
+    if (connection.exchange != nullptr) {
+      ++cut;
+      connection.exchange->stop.request_stop();
+      connection.exchange->answered.cancel();
+    }
+    connection.socket->close(ignored);
+  }
+  return cut;
+}
+
+std::size_t Server::Shutdown() {
+  std::promise<void> drained;
+  std::future<void> all_closed = drained.get_future();
+  asio::post(io_, [this, &drained] {
+    StopIdle();
+    if (open_ == 0) {
+      drained.set_value();
+    } else {
+      drained_ = std::move(drained);
+    }
+  });
+  std::size_t cut = 0;
+  if (all_closed.wait_for(options_.drain_time) != std::future_status::ready) {
+    std::promise<std::size_t> counted;
+    auto count = counted.get_future();
+    asio::post(io_, [this, &counted] { counted.set_value(CutOff()); });
+    cut = count.get();
+    all_closed.wait();
+  }
+  // Workers first: a task that still runs posts its late answer to a live io_context.
+  pool_.Stop();
+  io_.stop();
+  thread_.join();
+  return cut;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
+                                                      HttpHandler& handler, Logger& logger) {
+  std::unique_ptr<asio::ssl::context> tls;
+  if (!options.tls_certificate.empty() || !options.tls_key.empty()) {
+    ASSIGN_OR_RETURN(tls, MakeServerTls(options.tls_certificate, options.tls_key));
+  }
+  auto server = std::make_unique<Server>(options, handler, logger, std::move(tls));
+  RETURN_IF_ERROR(server->Listen());
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+}  // namespace garrison

@@ -1,0 +1,39 @@
+#include "net/tls.h"
+
+#include <openssl/ssl.h>
+
+#include <filesystem>
+#include <utility>
+
+namespace garrison {
+namespace {
+
+namespace ssl = boost::asio::ssl;
+
+tl::unexpected<Error> TlsFailure(const std::string& file, const boost::system::error_code& error,
+                                 const char* expected) {
+  std::error_code ignored;
+  const Code code =
+      std::filesystem::exists(file, ignored) ? Code::kInvalidArgument : Code::kNotFound;
+  return FailAt(file, code, "expected {}: {}", expected, error.message());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ssl::context>> MakeServerTls(const std::string& certificate,
+                                                    const std::string& key) {
+  auto context = std::make_unique<ssl::context>(ssl::context::tls_server);
+  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
+  boost::system::error_code error;
+  context->use_certificate_chain_file(certificate, error);
+  if (error) return TlsFailure(certificate, error, "a PEM certificate chain");
+  context->use_private_key_file(key, ssl::context::pem, error);
+  if (error) return TlsFailure(key, error, "the PEM private key of the certificate");
+  if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
+    return FailAt(key, Code::kInvalidArgument, "the key does not belong to {}", certificate);
+  }
+  return context;
+}
+
+}  // namespace garrison
