@@ -10,7 +10,7 @@ function(garrison_module name)
   if(GARRISON_TESTS AND arg_TESTS)
     add_executable(${name}_test ${arg_TESTS})
     target_link_libraries(${name}_test PRIVATE garrison_${name} ${arg_LIBRARIES} GTest::gtest GTest::gmock
-      GTest::gtest_main)
+      GTest::gtest_main rapidcheck)
     target_compile_definitions(${name}_test PRIVATE
       GARRISON_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${name} COMMAND ${name}_test)

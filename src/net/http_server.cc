@@ -494,8 +494,8 @@ asio::awaitable<void> Server::Linger(Stream& stream, boost::beast::flat_buffer& 
   if constexpr (std::is_same_v<Stream, TlsStream>) co_await stream.async_shutdown(kAwait);
   error_code ignored;
   socket.shutdown(tcp::socket::shutdown_send, ignored);
-  std::size_t dropped = 0;
-  while (dropped < kLingerBytes) {
+  std::uint64_t dropped = 0;
+  while (dropped < 2 * options_.body_bytes) {
     buffer.clear();
     const auto room = buffer.prepare(16384);
     auto [error, got] = co_await socket.async_read_some(room, kAwait);

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/json.h"
 #include "wire/base64.h"
-#include "wire/json.h"
 
 namespace garrison {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "wire/json.h"
+#include "core/json.h"
 
 namespace garrison {
 namespace {

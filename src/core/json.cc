@@ -1,4 +1,4 @@
-#include "wire/json.h"
+#include "core/json.h"
 
 #include <string>
 

@@ -1,0 +1,25 @@
+// Defaults < garrison.toml < environment < flags.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "cli/environment.h"
+
+namespace garrison {
+
+// The value of an environment variable, or null.
+using ReadVariable = std::function<const char*(const std::string& name)>;
+
+// INVALID_ARGUMENT (where: "FILE:LINE NAME", the variable, or "--set NAME") for a wrong value or an
+// unknown name; NOT_FOUND when a file was named that does not exist.
+Result<LoadedSettings> LoadLayeredSettings(const SettingsRequest& request,
+                                           const ReadVariable& variable);
+
+// Puts the settings of a TOML text over `loaded`; `name` is the file's, for messages. Split off for
+// the fuzzer.
+Result<> ApplyToml(std::string_view text, const std::string& name, LoadedSettings& loaded);
+
+}  // namespace garrison

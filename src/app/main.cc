@@ -1,0 +1,82 @@
+// The program: reads the configuration, wires the objects together, runs one command.
+#include <pthread.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+
+#include "app/load_settings.h"
+#include "app/service.h"
+#include "base/mapped_file.h"
+#include "cli/cli.h"
+
+namespace garrison {
+namespace {
+
+LogLevel ParseLogLevel(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warning") return LogLevel::kWarning;
+  if (name == "error") return LogLevel::kError;
+  return name == "off" ? LogLevel::kOff : LogLevel::kInfo;
+}
+
+// The signals that stop the service. Blocked before any thread starts, so that all inherit the mask
+// and only the wait below receives them.
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+Result<> Serve(const Settings& settings, const ServeOptions& options) {
+  const sigset_t signals = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const SystemClock clock;
+  const std::unique_ptr<Logger> logger = MakeStderrLogger(ParseLogLevel(settings.log.level));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Service> service,
+                   Service::Start(settings, clock, *logger));
+  logger->Info("listening on {}://{}:{}", settings.server.tls_key.empty() ? "http" : "https",
+               settings.server.bind, service->port());
+  if (!options.port_file.empty()) {
+    RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", service->port())));
+  }
+  int signal = 0;
+  sigwait(&signals, &signal);
+  logger->Info("stopping: running requests have {} ms to finish", settings.limits.drain_ms);
+  const std::size_t cut = service->Stop();
+  if (cut > 0) logger->Warning("{} requests were cut off", cut);
+  logger->Info("stopped");
+  return {};
+}
+
+// NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
+const char* Variable(const std::string& name) { return std::getenv(name.c_str()); }
+
+bool WantsColor() {
+  const char* terminal = Variable("TERM");
+  return isatty(STDOUT_FILENO) == 1 && Variable("NO_COLOR") == nullptr && terminal != nullptr &&
+         std::string_view(terminal) != "dumb";
+}
+
+}  // namespace
+}  // namespace garrison
+
+int main(int argc, char** argv) {
+  using namespace garrison;
+  // A reader that goes away is an error of that write, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::ios::sync_with_stdio(false);
+  Environment environment{
+      std::cin,
+      std::cout,
+      std::cerr,
+      isatty(STDIN_FILENO) == 1,
+      WantsColor(),
+      [](const SettingsRequest& request) { return LoadLayeredSettings(request, Variable); },
+      Serve,
+  };
+  return RunCli(argc, argv, environment);
+}

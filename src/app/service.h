@@ -1,0 +1,28 @@
+// The running service: every object of `garrison serve`, wired together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "core/settings.h"
+
+namespace garrison {
+
+class Service {
+ public:
+  // Loads the model, makes the guard, listens. `logger` and `clock` must outlive it.
+  static Result<std::unique_ptr<Service>> Start(const Settings& settings, const Clock& clock,
+                                                Logger& logger);
+  virtual ~Service() = default;
+
+  virtual std::uint16_t port() const = 0;
+
+  // Turns /ready to 503, drains, stops. Returns the number of requests that were cut off.
+  virtual std::size_t Stop() = 0;
+};
+
+}  // namespace garrison

@@ -1,0 +1,112 @@
+// garrison bench: what the built-in model and the guard cost on this machine.
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "cli/command.h"
+#include "core/json.h"
+#include "guard/kinematics.h"
+#include "guard/monitor.h"
+#include "guard/verdict.h"
+
+namespace garrison {
+namespace {
+
+constexpr std::size_t kSamples = 2000;
+// A sample shorter than this would measure the clock.
+constexpr double kSampleUsMin = 20;
+
+constexpr const char* kTwentyWords =
+    "the quick brown fox jumps over the lazy dog while a small grey cat watches them from the old "
+    "garden wall";
+constexpr const char* kReply =
+    "I am sorry, but I cannot help with that; here is what you can do instead, step by step, with "
+    "care and patience";
+
+struct Timing {
+  std::string name;
+  double median_us;
+  double p10_us;
+  double p99_us;
+};
+
+double SampleUs(const std::function<void()>& work, std::size_t times) {
+  const auto start = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < times; ++i) work();
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+Timing Measure(std::string name, const std::function<void()>& work) {
+  std::size_t times = 1;
+  while (SampleUs(work, times) < kSampleUsMin) times *= 2;
+  std::vector<double> samples(kSamples);
+  for (double& sample : samples) sample = SampleUs(work, times) / static_cast<double>(times);
+  std::sort(samples.begin(), samples.end());
+  const auto at = [&](double share) {
+    return samples[static_cast<std::size_t>(share * static_cast<double>(kSamples - 1))];
+  };
+  return {std::move(name), at(0.5), at(0.1), at(0.99)};
+}
+
+Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder& embedder) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<GuardMonitor> monitor,
+                   GuardMonitor::Create(embedder, settings.guard, std::nullopt));
+  const RequestContext context;
+  const EmbedRequest request{{EmbedInput(std::string(kTwentyWords))}, std::nullopt};
+  // Errors here would only make the figures meaningless, so they are looked for once, before.
+  RETURN_IF_ERROR(embedder.Embed(request, context));
+  RETURN_IF_ERROR(monitor->Score(kTwentyWords, kReply, context));
+
+  std::vector<Timing> timings;
+  timings.push_back(Measure(fmt::format("embed, 20 words, {}", embedder.info().id),
+                            [&] { (void)embedder.Embed(request, context); }));
+
+  Kinematics kinematics(settings.guard);
+  double risk = 0;
+  timings.push_back(Measure("guard arithmetic, one turn", [&] {
+    risk = risk > 1.5 ? 0 : risk + 0.01;
+    const Result<TurnMetrics> metrics = kinematics.Step({risk, 0.5 * risk});
+    if (metrics) (void)Judge(*metrics, settings.guard);
+  }));
+  timings.push_back(Measure("guard turn with embedding, 20-word messages",
+                            [&] { (void)monitor->Score(kTwentyWords, kReply, context); }));
+  return timings;
+}
+
+Result<> Bench(CommandContext& context, const ModelFlags& flags, bool json) {
+  ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));
+  ASSIGN_OR_RETURN(const std::vector<Timing> timings, MeasureAll(loaded.settings, *embedder));
+  std::ostream& out = context.environment.out;
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  if (!json)
+    out << fmt::format("{:<46} {:>10} {:>10} {:>10}\n", "", "median us", "p10 us", "p99 us");
+  for (const Timing& timing : timings) {
+    rows.push_back({{"name", timing.name},
+                    {"median_us", timing.median_us},
+                    {"p10_us", timing.p10_us},
+                    {"p99_us", timing.p99_us}});
+    if (!json) {
+      out << fmt::format("{:<46} {:>10.3f} {:>10.3f} {:>10.3f}\n", timing.name, timing.median_us,
+                         timing.p10_us, timing.p99_us);
+    }
+  }
+  if (json) out << DumpJson(rows) << "\n";
+  return CheckOutput(out);
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app, CommandContext& context) {
+  auto flags = std::make_shared<ModelFlags>();
+  auto json = std::make_shared<bool>(false);
+  CLI::App* verb =
+      app.add_subcommand("bench", "Time the built-in model and the guard on this machine");
+  AddModelFlags(*verb, *flags);
+  verb->add_flag("--json", *json, "[{\"name\",\"median_us\",\"p10_us\",\"p99_us\"}]");
+  verb->callback([flags, json, &context] { context.outcome = Bench(context, *flags, *json); });
+}
+
+}  // namespace garrison

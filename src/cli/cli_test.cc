@@ -1,0 +1,246 @@
+#include "cli/cli.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/settings.h"
+
+namespace garrison {
+namespace {
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+class CliTest : public testing::Test {
+ protected:
+  Outcome Run(std::vector<std::string> arguments, const std::string& input = "") {
+    std::istringstream in(input);
+    std::ostringstream out, err;
+    Environment environment{in,
+                            out,
+                            err,
+                            false,
+                            false,
+                            [](const SettingsRequest& request) { return Load(request); },
+                            [this](const Settings& settings, const ServeOptions& options) {
+                              served_port_ = settings.server.port;
+                              port_file_ = options.port_file;
+                              return Result<>();
+                            }};
+    std::vector<const char*> argv = {"garrison"};
+    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+    const int code = RunCli(static_cast<int>(argv.size()), argv.data(), environment);
+    return {code, out.str(), err.str()};
+  }
+
+  static Result<LoadedSettings> Load(const SettingsRequest& request) {
+    LoadedSettings loaded;
+    for (const auto& [name, value] : request.flags) {
+      Result<> assigned = AssignSetting(loaded.settings, name, value);
+      if (!assigned) return tl::unexpected(At("--set", std::move(assigned).error()));
+      loaded.sources[name] = "flag";
+    }
+    return loaded;
+  }
+
+  std::string File(const std::string& name, const std::string& content) {
+    const auto path = std::filesystem::path(testing::TempDir()) / name;
+    std::ofstream(path, std::ios::binary) << content;
+    return path.string();
+  }
+
+  std::int64_t served_port_ = -1;
+  std::string port_file_;
+};
+
+std::vector<nlohmann::json> Lines(const std::string& text) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+TEST(ExitCode, EveryErrorFailsAndWrongFlagsAreBadUsage) {
+  for (const Code code : kAllCodes) {
+    EXPECT_EQ(ExitCodeOf({code, "", "", {}}), 1) << CodeName(code);
+    EXPECT_EQ(ExitCodeOf({code, "", "--x", {}}), code == Code::kInvalidArgument ? 2 : 1);
+  }
+}
+
+TEST_F(CliTest, HelpAndVersionSucceedOnStandardOutput) {
+  EXPECT_EQ(Run({"--help"}).code, 0);
+  EXPECT_NE(Run({"--help"}).out.find("garrison embed"), std::string::npos);
+  for (const char* verb : {"serve", "embed", "similarity", "guard", "bench", "models", "config"}) {
+    const Outcome help = Run({verb, "--help"});
+    EXPECT_EQ(help.code, 0) << verb;
+    EXPECT_EQ(help.err, "") << verb;
+  }
+  EXPECT_EQ(Run({"version"}).out, "garrison " GARRISON_VERSION "\n");
+}
+
+TEST_F(CliTest, BadUsageIsTwoAndSaysSoOnStandardError) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{},
+        {"frobnicate"},
+        {"embed", "--no-such"},
+        {"embed", "--dtype", "f16", "x"},
+        {"guard"},
+        {"guard", "check"},
+        {"guard", "replay"},
+        {"similarity", "one"},
+        {"embed", "x", "--input", "-"},
+        {"embed", "--set", "nonsense", "x"},
+        {"embed", "--set", "no.such=1", "x"},
+        {"guard", "replay", "--from-vectors", "x.jsonl"},
+        {"guard", "replay", "--from-risk", "x.csv", "--weights", "1,2"},
+        {"guard", "replay", "--from-risk", "x.csv", "--epsilon", "0"},
+        {"guard", "replay", "--from-risk", "x.csv", "--cumulative", "integral"},
+        {"guard", "replay", "--from-risk", "x.csv", "--format", "xml"}}) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.code, 2) << testing::PrintToString(arguments) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err, "");
+  }
+}
+
+TEST_F(CliTest, EmbedGivesTheSameVectorForTextAndForAnyBatch) {
+  const auto alone = Lines(Run({"embed", "a small cat"}).out);
+  ASSERT_EQ(alone.size(), 1u);
+  std::string input;
+  for (int i = 0; i < 200; ++i) input += "{\"text\":\"filler " + std::to_string(i) + "\"}\n";
+  input += "{\"text\":\"a small cat\"}\n";
+  const auto many = Lines(Run({"embed", "--input", "-"}, input).out);
+  ASSERT_EQ(many.size(), 201u);
+  EXPECT_EQ(many.back()["index"], 200);
+  EXPECT_EQ(many.back()["embedding"], alone[0]["embedding"]);
+  const std::string file = File("texts.txt", "a small cat\nother\n");
+  const auto from_file = Lines(Run({"embed", "--input", file, "--input-format", "text"}).out);
+  EXPECT_EQ(from_file.at(0)["embedding"], alone[0]["embedding"]);
+}
+
+TEST_F(CliTest, EmbedDimensions) {
+  const auto lines = Lines(Run({"embed", "--dimensions", "64", "a small cat"}).out);
+  EXPECT_EQ(lines.at(0)["embedding"].size(), 64u);
+  EXPECT_EQ(Run({"embed", "--dimensions", "5000", "a"}).code, 1);
+}
+
+TEST_F(CliTest, EmbedErrorsNameTheLine) {
+  const Outcome outcome =
+      Run({"embed", "--input", "-"}, "{\"text\":\"good\"}\n\n{\"text\":\"\"}\n");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("line 3"), std::string::npos) << outcome.err;
+  EXPECT_EQ(Run({"embed", "--input", "/no/such/file"}).code, 1);
+  EXPECT_EQ(Run({"embed", "--model", "no-such-model", "x"}).code, 1);
+  EXPECT_NE(Run({"embed", "--model", testing::TempDir(), "x"}).err.find("UNIMPLEMENTED"),
+            std::string::npos);
+}
+
+TEST_F(CliTest, SimilarityOfPairsAndOfArguments) {
+  const auto pairs = Lines(Run({"similarity", "--input", "-"},
+                               "{\"text\":\"a cat\",\"text_pair\":\"a cat\"}\n{\"text\":\"a "
+                               "cat\",\"text_pair\":\"tax law\"}\n")
+                               .out);
+  ASSERT_EQ(pairs.size(), 2u);
+  EXPECT_NEAR(pairs[0]["similarity"].get<double>(), 1, 1e-6);
+  EXPECT_LT(pairs[1]["similarity"].get<double>(), 0.5);
+  const auto all = Lines(Run({"similarity", "one", "two", "three"}).out);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[2]["a"], 1);
+  EXPECT_EQ(all[2]["b"], 2);
+  EXPECT_EQ(Run({"similarity", "--input", "-"}, "{\"text\":\"alone\"}\n").code, 1);
+}
+
+TEST_F(CliTest, GuardReplayFromRiskPrintsTheRecordedColumns) {
+  const std::string file =
+      File("risk.csv", "Turn,RiskSeverity_Model,RiskSeverity_User\n1,0.5,0.25\n2,1,0.5\n");
+  const Outcome outcome = Run({"guard", "replay", "--from-risk", file});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "Turn,RiskSeverity_Model,RiskRate_Model,ErosionVelocity_Model,CumulativeRisk_Model,z,"
+            "Likelihood_Model,RiskSeverity_User,CumulativeRisk_User,RobustnessIndex_rho\n"
+            "1,0.5,0,0,0.5,-1.75,0.14804719803168948,0.25,0.25,1.4285714285714286\n"
+            "2,1,0.5,0.5,1.5,1,0.7310585786300049,0.5,0.75,1.7647058823529411\n");
+}
+
+TEST_F(CliTest, GuardReplayFromVectors) {
+  const std::string file = File("vectors.jsonl", "{\"turn\":1,\"user\":[1,0],\"model\":[0,1]}\n");
+  const Outcome outcome =
+      Run({"guard", "replay", "--from-vectors", file, "--vsafe", "1,0", "--format", "json",
+           "--weights", "1,1,1,0", "--cumulative", "trapezoid"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto report = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(report["turns"][0]["R_model"], 1.0);
+  EXPECT_EQ(report["turns"][0]["R_user"], 0.0);
+  const std::string bad = File("bad.jsonl", "{\"model\":[0,1]}\n{\"model\":[0]}\n");
+  const Outcome failed = Run({"guard", "replay", "--from-vectors", bad, "--vsafe", "1,0"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_NE(failed.err.find("line 2"), std::string::npos) << failed.err;
+}
+
+TEST_F(CliTest, GuardCheckAndTrain) {
+  const std::string example = GARRISON_SOURCE_DIR "/examples/eroding_conversation.json";
+  for (const char* format : {"table", "json", "csv"}) {
+    const Outcome outcome = Run({"guard", "check", example, "--format", format});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_FALSE(outcome.out.empty());
+  }
+  std::string texts;
+  for (int i = 0; i < 30; ++i) {
+    texts +=
+        "text number " + std::to_string(i * i) + (i % 2 == 0 ? " about cats\n" : " about law\n");
+  }
+  const std::string projection = testing::TempDir() + "/projection.json";
+  const Outcome trained =
+      Run({"guard", "train", "--input", File("train.txt", texts), "--output", projection});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const Outcome checked =
+      Run({"guard", "check", example, "--projection", projection, "--format", "json"});
+  ASSERT_EQ(checked.code, 0) << checked.err;
+  EXPECT_NE(checked.out.find("projection:"), std::string::npos);
+  EXPECT_EQ(Run({"guard", "train", "--input", File("few.txt", "one\ntwo\n")}).code, 1);
+}
+
+TEST_F(CliTest, ModelsAndConfig) {
+  const auto models = Lines(Run({"models", "list", "--json"}).out);
+  EXPECT_EQ(models.at(0)["id"], "builtin:lexical");
+  const Outcome config = Run({"config", "--set", "server.port=9000"});
+  EXPECT_NE(config.out.find("port = 9000  # flag"), std::string::npos);
+  EXPECT_NE(config.out.find("bind = \"127.0.0.1\"  # default"), std::string::npos);
+}
+
+TEST_F(CliTest, ServePassesItsFlagsOn) {
+  EXPECT_EQ(Run({"serve", "--port", "9001", "--port-file", "p"}).code, 0);
+  EXPECT_EQ(served_port_, 9001);
+  EXPECT_EQ(port_file_, "p");
+  EXPECT_EQ(Run({"serve", "--port", "99999"}).code, 2);
+}
+
+TEST_F(CliTest, CompletionNamesEveryVerb) {
+  const std::string script = Run({"completion", "bash"}).out;
+  for (const char* word :
+       {"serve", "embed", "similarity", "guard", "replay", "--from-risk", "--model"}) {
+    EXPECT_NE(script.find(word), std::string::npos) << word;
+  }
+}
+
+TEST_F(CliTest, BenchMeasures) {
+  const Outcome outcome = Run({"bench", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto rows = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(rows.size(), 3u);
+  for (const auto& row : rows) {
+    EXPECT_GT(row["median_us"].get<double>(), 0);
+    EXPECT_LE(row["p10_us"].get<double>(), row["median_us"].get<double>());
+    EXPECT_LE(row["median_us"].get<double>(), row["p99_us"].get<double>());
+  }
+}
+
+}  // namespace
+}  // namespace garrison

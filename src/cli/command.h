@@ -1,0 +1,59 @@
+// What the verbs share. Private to cli/.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/environment.h"
+#include "core/model_catalog.h"
+
+namespace garrison {
+
+// State of one run: global flags, and how the chosen verb ended.
+struct CommandContext {
+  Environment& environment;
+  SettingsRequest settings_request;
+  Result<> outcome;
+};
+
+// Flags of every verb that runs a model.
+struct ModelFlags {
+  std::string model;
+  std::string dtype = "auto";
+  std::int64_t threads = 0;
+  std::string input;
+  std::string input_format = "jsonl";
+  std::vector<std::string> texts;
+};
+
+// Adds --model, --dtype, --threads.
+void AddModelFlags(CLI::App& verb, ModelFlags& flags);
+// Adds --input, --input-format and the texts as arguments.
+void AddInputFlags(CLI::App& verb, ModelFlags& flags);
+
+// Defaults < file < environment < flags.
+Result<LoadedSettings> LoadSettings(const CommandContext& context);
+Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFlags& flags);
+
+// The embedder of --model, or the default one.
+Result<std::shared_ptr<const Embedder>> OpenEmbedder(const Settings& settings);
+
+// UNAVAILABLE when standard output cannot be written (closed pipe, full disk).
+Result<> CheckOutput(std::ostream& out);
+
+// One function per verb: adds it to `app`; its callback stores the outcome in `context`.
+void AddEmbed(CLI::App& app, CommandContext& context);
+void AddSimilarity(CLI::App& app, CommandContext& context);
+void AddGuard(CLI::App& app, CommandContext& context);
+void AddBench(CLI::App& app, CommandContext& context);
+void AddModels(CLI::App& app, CommandContext& context);
+void AddConfig(CLI::App& app, CommandContext& context);
+void AddServe(CLI::App& app, CommandContext& context);
+void AddCompletion(CLI::App& app, CommandContext& context);
+
+}  // namespace garrison

@@ -1,0 +1,45 @@
+// What the command line needs from the program around it.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "core/settings.h"
+
+namespace garrison {
+
+struct SettingsRequest {
+  std::optional<std::string>
+      file;  // --config; otherwise $GARRISON_CONFIG, otherwise ./garrison.toml if it exists
+  // Flags, in the order they were given: dotted setting name and value.
+  std::vector<std::pair<std::string, std::string>> flags;
+};
+
+struct LoadedSettings {
+  Settings settings;
+  // Dotted name -> "default", "FILE:LINE", "environment" or "flag".
+  std::map<std::string, std::string, std::less<>> sources;
+};
+
+struct ServeOptions {
+  std::string port_file;  // written with the port once the service listens; empty: none
+};
+
+struct Environment {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  bool in_is_terminal = false;
+  bool color = false;
+  std::function<Result<LoadedSettings>(const SettingsRequest&)> load_settings;
+  // Returns when the service has been told to stop and has drained.
+  std::function<Result<>(const Settings&, const ServeOptions&)> serve;
+};
+
+}  // namespace garrison

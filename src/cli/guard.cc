@@ -1,0 +1,246 @@
+// garrison guard check | replay | train.
+#include <utility>
+
+#include "base/mapped_file.h"
+#include "cli/command.h"
+#include "guard/conversation.h"
+#include "guard/monitor.h"
+#include "guard/replay.h"
+#include "guard/report.h"
+#include "guard/train.h"
+
+namespace garrison {
+namespace {
+
+struct GuardFlags {
+  ModelFlags model;
+  std::string file;
+  std::string from_vectors;
+  std::string from_risk;
+  std::string v_safe;
+  std::string v_sycophancy;
+  std::string weights;
+  std::string epsilon;
+  std::string cumulative;
+  std::string projection;
+  std::string format;
+};
+
+struct TrainFlags {
+  ModelFlags model;
+  std::string output;
+  bool scaler = false;
+  std::size_t components = 2;
+};
+
+void AddFormulaFlags(CLI::App& verb, GuardFlags& flags, std::vector<std::string> formats) {
+  verb.add_option("--weights", flags.weights, "wR,wv,wa,b (default 1.5,1.0,3.0,-2.5)");
+  verb.add_option("--epsilon", flags.epsilon, "Epsilon of rho (default 0.1)");
+  verb.add_option("--cumulative", flags.cumulative, "Rule of C: sum (default) or trapezoid");
+  flags.format = formats.front();
+  verb.add_option("--format", flags.format, "Output: " + CLI::detail::join(formats, ", "))
+      ->capture_default_str()
+      ->check(CLI::IsMember(formats));
+}
+
+// A flag's own name in front of what is wrong with its value, so that it counts as bad usage.
+tl::unexpected<Error> FlagError(std::string_view flag, Error error) {
+  error.where = flag;
+  return tl::unexpected(std::move(error));
+}
+
+Result<> ApplyFormulaFlags(const GuardFlags& flags, Settings& settings) {
+  if (!flags.weights.empty()) {
+    if (auto set = AssignWeights(settings.guard, flags.weights); !set) {
+      return FlagError("--weights", std::move(set).error());
+    }
+  }
+  if (!flags.epsilon.empty()) {
+    if (auto set = AssignSetting(settings, "guard.epsilon", flags.epsilon); !set) {
+      return FlagError("--epsilon", std::move(set).error());
+    }
+  }
+  if (!flags.cumulative.empty()) {
+    if (auto set = AssignSetting(settings, "guard.cumulative", flags.cumulative); !set) {
+      return FlagError("--cumulative", std::move(set).error());
+    }
+  }
+  if (!flags.projection.empty()) settings.guard.projection = flags.projection;
+  return {};
+}
+
+// An error inside a file: its name in front of the place.
+template <typename T>
+Result<T> In(const std::string& file, Result<T> result) {
+  if (result) return result;
+  return tl::unexpected(At(file, std::move(result).error()));
+}
+
+Result<> Print(CommandContext& context, const std::string& format,
+               std::span<const TurnReport> turns, const Settings& settings,
+               const Provenance& provenance) {
+  std::ostream& out = context.environment.out;
+  const Summary summary = Summarize(turns, settings.guard, provenance);
+  if (format == "csv") {
+    out << ReportCsv(turns);
+  } else if (format == "json") {
+    out << ReportJson(turns, summary);
+  } else {
+    out << ReportTable(turns, summary, TableOptions{context.environment.color});
+  }
+  return CheckOutput(out);
+}
+
+Result<> Check(CommandContext& context, const GuardFlags& flags) {
+  ASSIGN_OR_RETURN(LoadedSettings loaded, LoadSettings(context, flags.model));
+  Settings& settings = loaded.settings;
+  RETURN_IF_ERROR(ApplyFormulaFlags(flags, settings));
+  const auto file_max = static_cast<std::uint64_t>(settings.limits.file_bytes);
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(flags.file, file_max));
+  ASSIGN_OR_RETURN(const Conversation conversation,
+                   In(flags.file, ParseConversation(text, settings.limits)));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(settings));
+  ASSIGN_OR_RETURN(std::optional<Projection> projection,
+                   LoadProjection(settings.guard.projection, file_max));
+  ASSIGN_OR_RETURN(const std::unique_ptr<GuardMonitor> monitor,
+                   GuardMonitor::Create(*embedder, settings.guard, std::move(projection)));
+  ASSIGN_OR_RETURN(
+      const std::vector<TurnReport> turns,
+      In(flags.file, CheckConversation(*monitor, conversation, settings.guard, RequestContext{})));
+  return Print(context, flags.format, turns, settings, monitor->provenance());
+}
+
+Result<> ReplayVectors(CommandContext& context, const GuardFlags& flags, const Settings& settings) {
+  if (flags.v_safe.empty()) {
+    return FailAt("--vsafe", Code::kInvalidArgument,
+                  "the flag is missing; give the safe vector, for example --vsafe -0.34,0.94");
+  }
+  ReplayAxes axes;
+  if (auto parsed = ParseVectorArgument(flags.v_safe); parsed) {
+    axes.v_safe = *std::move(parsed);
+  } else {
+    return FlagError("--vsafe", std::move(parsed).error());
+  }
+  if (!flags.v_sycophancy.empty()) {
+    auto parsed = ParseVectorArgument(flags.v_sycophancy);
+    if (!parsed) return FlagError("--vsyc", std::move(parsed).error());
+    axes.v_sycophancy = *std::move(parsed);
+  }
+  ASSIGN_OR_RETURN(
+      const std::string text,
+      ReadTextFile(flags.from_vectors, static_cast<std::uint64_t>(settings.limits.file_bytes)));
+  ASSIGN_OR_RETURN(const std::vector<VectorTurn> vectors,
+                   In(flags.from_vectors, ParseVectors(text, settings.limits)));
+  ASSIGN_OR_RETURN(const std::vector<TurnReport> turns,
+                   In(flags.from_vectors, Replay(vectors, axes, settings.guard)));
+  return Print(context, flags.format, turns, settings,
+               ReplayProvenance(settings.guard, fmt::format("vectors:{}", axes.v_safe.size())));
+}
+
+Result<> ReplayCommand(CommandContext& context, const GuardFlags& flags) {
+  if (flags.from_vectors.empty() == flags.from_risk.empty()) {
+    return FailAt("--from-vectors", Code::kInvalidArgument,
+                  "expected --from-vectors FILE or --from-risk FILE, got {}",
+                  flags.from_risk.empty() ? "neither" : "both");
+  }
+  ASSIGN_OR_RETURN(LoadedSettings loaded, LoadSettings(context));
+  RETURN_IF_ERROR(ApplyFormulaFlags(flags, loaded.settings));
+  if (!flags.from_vectors.empty()) return ReplayVectors(context, flags, loaded.settings);
+  ASSIGN_OR_RETURN(
+      const std::string text,
+      ReadTextFile(flags.from_risk, static_cast<std::uint64_t>(loaded.settings.limits.file_bytes)));
+  ASSIGN_OR_RETURN(const std::vector<RiskTurn> risk, In(flags.from_risk, ParseRisk(text)));
+  ASSIGN_OR_RETURN(const std::vector<TurnReport> turns,
+                   In(flags.from_risk, Replay(risk, loaded.settings.guard)));
+  return Print(context, flags.format, turns, loaded.settings,
+               ReplayProvenance(loaded.settings.guard, "risk"));
+}
+
+Result<> Train(CommandContext& context, const TrainFlags& flags) {
+  ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
+  const LimitSettings& limits = loaded.settings.limits;
+  ASSIGN_OR_RETURN(const std::string file,
+                   ReadTextFile(flags.model.input, static_cast<std::uint64_t>(limits.file_bytes)));
+  ASSIGN_OR_RETURN(const TrainingTexts training, In(flags.model.input, ParseTrainingTexts(file)));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));
+  EmbedRequest request;
+  request.inputs.assign(training.texts.begin(), training.texts.end());
+  ASSIGN_OR_RETURN(const Embeddings rows,
+                   In(flags.model.input, embedder->Embed(request, RequestContext{})));
+  ASSIGN_OR_RETURN(const TrainedProjection trained,
+                   TrainProjection(rows.values, embedder->info(), training.sha256,
+                                   TrainOptions{flags.scaler, flags.components}));
+  for (const std::string& warning : trained.warnings) {
+    context.environment.err << "warning: " << warning << "\n";
+  }
+  context.environment.err << fmt::format("{} texts, {} components, {:.2f} % of the variance\n",
+                                         rows.size(), flags.components, 100 * trained.explained);
+  if (!flags.output.empty() && flags.output != "-") {
+    return WriteFileAtomically(flags.output, trained.projection.ToJson());
+  }
+  context.environment.out << trained.projection.ToJson();
+  return CheckOutput(context.environment.out);
+}
+
+void AddCheck(CLI::App& guard, CommandContext& context) {
+  auto flags = std::make_shared<GuardFlags>();
+  CLI::App* verb = guard.add_subcommand("check", "Score every turn of a conversation");
+  verb->add_option("file", flags->file,
+                   "Conversation: JSON, CSV or \"User: ...\" lines; - reads standard input")
+      ->required();
+  AddModelFlags(*verb, flags->model);
+  verb->add_option("--projection", flags->projection,
+                   "Projection file made by `garrison guard train`");
+  AddFormulaFlags(*verb, *flags, {"table", "json", "csv"});
+  verb->footer(
+      "Examples:\n"
+      "  garrison guard check examples/eroding_conversation.json\n"
+      "  garrison guard check chat.csv --format json --weights 3,2,1.5,-2");
+  verb->callback([flags, &context] { context.outcome = Check(context, *flags); });
+}
+
+void AddReplay(CLI::App& guard, CommandContext& context) {
+  auto flags = std::make_shared<GuardFlags>();
+  CLI::App* verb = guard.add_subcommand(
+      "replay", "Recompute a recorded run from its vectors or risk severities");
+  verb->add_option("--from-vectors", flags->from_vectors,
+                   "JSON lines {\"turn\":1,\"user\":[..],\"model\":[..]}; needs --vsafe");
+  verb->add_option("--from-risk", flags->from_risk,
+                   "CSV with Turn,RiskSeverity_Model,RiskSeverity_User");
+  verb->add_option("--vsafe", flags->v_safe, "Safe vector x,y,...");
+  verb->add_option("--vsyc", flags->v_sycophancy, "Sycophantic vector x,y,... (optional)");
+  AddFormulaFlags(*verb, *flags, {"csv", "json", "table"});
+  verb->footer(
+      "Examples:\n"
+      "  garrison guard replay --from-risk run.csv --format csv\n"
+      "  garrison guard replay --from-vectors run.jsonl --vsafe -0.34,0.94 --cumulative trapezoid");
+  verb->callback([flags, &context] { context.outcome = ReplayCommand(context, *flags); });
+}
+
+void AddTrain(CLI::App& guard, CommandContext& context) {
+  auto flags = std::make_shared<TrainFlags>();
+  CLI::App* verb = guard.add_subcommand("train", "Fit a projection (PCA) for the compatible mode");
+  verb->add_option("--input", flags->model.input, "Texts, one per line; - reads standard input")
+      ->required();
+  verb->add_option("--output", flags->output,
+                   "Projection file to write (default: standard output)");
+  AddModelFlags(*verb, flags->model);
+  verb->add_flag("--scaler", flags->scaler, "Scale each dimension to unit variance first");
+  verb->add_option("--components", flags->components, "Components to keep")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 32));
+  verb->footer("Example:\n  garrison guard train --input texts.txt --output projection.json");
+  verb->callback([flags, &context] { context.outcome = Train(context, *flags); });
+}
+
+}  // namespace
+
+void AddGuard(CLI::App& app, CommandContext& context) {
+  CLI::App* guard = app.add_subcommand("guard", "Watch conversations for safety erosion");
+  guard->require_subcommand(1);
+  AddCheck(*guard, context);
+  AddReplay(*guard, context);
+  AddTrain(*guard, context);
+}
+
+}  // namespace garrison

@@ -1,0 +1,158 @@
+// garrison models list, config, serve, completion.
+#include <algorithm>
+#include <utility>
+
+#include "cli/command.h"
+#include "core/json.h"
+#include "engine/models.h"
+
+namespace garrison {
+namespace {
+
+Result<> ListModels(CommandContext& context, bool json) {
+  ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
+                   OpenLocalModels(loaded.settings.engine));
+  for (const ModelInfo& model : models->List()) {
+    if (json) {
+      context.environment.out << DumpJson({{"id", model.id},
+                                           {"revision", model.revision},
+                                           {"dimension", model.dimension},
+                                           {"capabilities", {"embed"}},
+                                           {"description", model.description}})
+                              << "\n";
+    } else {
+      context.environment.out << fmt::format("{:<20} {:>5} dimensions  {}\n", model.id,
+                                             model.dimension, model.description);
+    }
+  }
+  return CheckOutput(context.environment.out);
+}
+
+// Basic strings of TOML escape as JSON does, but for DEL and "/".
+std::string TomlValue(const SettingField& field) {
+  if (!std::holds_alternative<std::string*>(field.value)) {
+    const std::string text = FormatSetting(field);
+    const bool real = std::holds_alternative<double*>(field.value);
+    return real && text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
+  return DumpJson(FormatSetting(field));
+}
+
+Result<> PrintConfig(CommandContext& context) {
+  ASSIGN_OR_RETURN(LoadedSettings loaded, LoadSettings(context));
+  std::string section;
+  std::ostream& out = context.environment.out;
+  VisitSettings(loaded.settings, [&](SettingField& field) {
+    const std::size_t dot = field.name.find('.');
+    if (field.name.substr(0, dot) != section) {
+      out << (section.empty() ? "" : "\n");
+      section = field.name.substr(0, dot);
+      out << "[" << section << "]\n";
+    }
+    const auto source = loaded.sources.find(field.name);
+    out << "# " << field.meaning << "\n"
+        << field.name.substr(dot + 1) << " = " << TomlValue(field) << "  # "
+        << (source == loaded.sources.end() ? "default" : source->second) << "\n";
+  });
+  return CheckOutput(out);
+}
+
+struct ServeFlags {
+  std::string bind;
+  std::string port;
+  std::string port_file;
+  ModelFlags model;
+};
+
+Result<> Serve(CommandContext& context, const ServeFlags& flags) {
+  if (!flags.bind.empty()) context.settings_request.flags.emplace_back("server.bind", flags.bind);
+  if (!flags.port.empty()) context.settings_request.flags.emplace_back("server.port", flags.port);
+  ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
+  return context.environment.serve(loaded.settings, ServeOptions{flags.port_file});
+}
+
+// The words that may follow `app`: its verbs and flags.
+std::string Words(const CLI::App& app) {
+  std::string words;
+  for (const CLI::App* verb : app.get_subcommands(nullptr)) words += verb->get_name() + " ";
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) words += "--" + name + " ";
+  }
+  return words;
+}
+
+void AddCases(const CLI::App& app, const std::string& path, std::string& cases) {
+  cases += fmt::format("    \"{}\") words=\"{}\" ;;\n", path, Words(app));
+  for (const CLI::App* verb : app.get_subcommands(nullptr)) {
+    AddCases(*verb, path + (path.empty() ? "" : " ") + verb->get_name(), cases);
+  }
+}
+
+std::string BashCompletion(const CLI::App& app) {
+  std::string cases;
+  AddCases(app, "", cases);
+  return fmt::format(
+      "# bash completion for garrison: source <(garrison completion bash)\n"
+      "_garrison() {{\n"
+      "  local current=\"${{COMP_WORDS[COMP_CWORD]}}\" path=\"\" words=\"\" word\n"
+      "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
+      "    case \"$word\" in -*) ;; *) path=\"${{path:+$path }}$word\" ;; esac\n"
+      "  done\n"
+      "  case \"$path\" in\n{}"
+      "  esac\n"
+      "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+      "  [ ${{#COMPREPLY[@]}} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
+      "}}\n"
+      "complete -o filenames -F _garrison garrison\n",
+      cases);
+}
+
+}  // namespace
+
+void AddModels(CLI::App& app, CommandContext& context) {
+  CLI::App* verb = app.add_subcommand("models", "The models of this machine");
+  verb->require_subcommand(1);
+  CLI::App* list = verb->add_subcommand("list", "List them");
+  auto json = std::make_shared<bool>(false);
+  list->add_flag("--json", *json, "One JSON line each");
+  list->callback([json, &context] { context.outcome = ListModels(context, *json); });
+}
+
+void AddConfig(CLI::App& app, CommandContext& context) {
+  CLI::App* verb = app.add_subcommand("config", "Print the effective configuration as TOML");
+  verb->footer(
+      "Each value is followed by where it comes from. Order: defaults < file < environment < "
+      "flags.\n"
+      "Examples:\n"
+      "  garrison config > garrison.toml\n"
+      "  GARRISON_SERVER_PORT=9000 garrison config | grep port");
+  verb->callback([&context] { context.outcome = PrintConfig(context); });
+}
+
+void AddServe(CLI::App& app, CommandContext& context) {
+  auto flags = std::make_shared<ServeFlags>();
+  CLI::App* verb = app.add_subcommand("serve", "Serve the HTTP API until SIGTERM or Ctrl-C");
+  verb->add_option("--bind", flags->bind, "Address to listen on (default 127.0.0.1)");
+  verb->add_option("--port", flags->port, "Port to listen on (default 8000); 0: any free one");
+  verb->add_option("--port-file", flags->port_file, "Write the port to this file once it listens");
+  AddModelFlags(*verb, flags->model);
+  verb->footer(
+      "Examples:\n"
+      "  garrison serve\n"
+      "  garrison serve --port 9000 --set limits.body_bytes=1000000\n"
+      "  curl localhost:8000/v1/embeddings -d '{\"input\":\"hello\"}'");
+  verb->callback([flags, &context] { context.outcome = Serve(context, *flags); });
+}
+
+void AddCompletion(CLI::App& app, CommandContext& context) {
+  CLI::App* verb = app.add_subcommand("completion", "Print the completion script of a shell");
+  verb->require_subcommand(1);
+  CLI::App* bash = verb->add_subcommand("bash", "For bash: source <(garrison completion bash)");
+  bash->callback([&app, &context] {
+    context.environment.out << BashCompletion(app);
+    context.outcome = CheckOutput(context.environment.out);
+  });
+}
+
+}  // namespace garrison

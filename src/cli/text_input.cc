@@ -1,0 +1,132 @@
+#include "cli/text_input.h"
+
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "core/json.h"
+
+namespace garrison {
+namespace {
+
+Result<std::vector<std::int32_t>> IdList(const nlohmann::json& body, const char* name) {
+  const nlohmann::json& list = body.at(name);
+  if (!list.is_array()) {
+    return FailAt(name, Code::kInvalidArgument, "expected a list of token ids, got {}",
+                  JsonTypeName(list));
+  }
+  std::vector<std::int32_t> ids;
+  ids.reserve(list.size());
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const bool fits = list[i].is_number_unsigned() &&
+                      list[i].get<std::uint64_t>() <= std::numeric_limits<std::int32_t>::max();
+    if (!fits) {
+      return FailAt(fmt::format("{}[{}]", name, i), Code::kInvalidArgument,
+                    "expected a whole number from 0 to 2147483647, got {}", list[i].dump());
+    }
+    ids.push_back(list[i].get<std::int32_t>());
+  }
+  return ids;
+}
+
+Result<std::string> TextOf(const nlohmann::json& body, const char* name) {
+  const nlohmann::json& text = body.at(name);
+  if (!text.is_string()) {
+    return FailAt(name, Code::kInvalidArgument, "expected a string, got {}", JsonTypeName(text));
+  }
+  return text.get<std::string>();
+}
+
+Result<InputRecord> ParseIds(const nlohmann::json& body) {
+  InputRecord record;
+  TokenIds tokens;
+  ASSIGN_OR_RETURN(tokens.ids, IdList(body, "ids"));
+  if (body.contains("type_ids")) {
+    ASSIGN_OR_RETURN(tokens.type_ids, IdList(body, "type_ids"));
+    if (tokens.type_ids.size() != tokens.ids.size()) {
+      return FailAt("type_ids", Code::kInvalidArgument, "expected {} numbers as in ids, got {}",
+                    tokens.ids.size(), tokens.type_ids.size());
+    }
+  }
+  record.input = std::move(tokens);
+  if (body.contains("ids_pair")) {
+    TokenIds pair;
+    ASSIGN_OR_RETURN(pair.ids, IdList(body, "ids_pair"));
+    record.pair = std::move(pair);
+  }
+  return record;
+}
+
+}  // namespace
+
+Result<InputRecord> ParseInputLine(std::string_view line, const LimitSettings& limits) {
+  ASSIGN_OR_RETURN(const nlohmann::json body,
+                   ParseJson(line, static_cast<std::size_t>(limits.json_depth)));
+  if (!body.is_object()) {
+    return Fail(Code::kInvalidArgument, "expected {{\"text\": ...}} or {{\"ids\": [...]}}, got {}",
+                JsonTypeName(body));
+  }
+  if (body.contains("ids") && body.contains("text")) {
+    return FailAt("ids", Code::kInvalidArgument, "expected text or ids, got both");
+  }
+  if (body.contains("ids")) return ParseIds(body);
+  if (!body.contains("text")) {
+    return FailAt("text", Code::kInvalidArgument, "the field is missing; give text or ids");
+  }
+  InputRecord record;
+  ASSIGN_OR_RETURN(record.input, TextOf(body, "text"));
+  if (body.contains("text_pair")) {
+    ASSIGN_OR_RETURN(std::string pair, TextOf(body, "text_pair"));
+    record.pair = std::move(pair);
+  }
+  return record;
+}
+
+InputReader::InputReader(std::istream& in, bool json_lines, const LimitSettings& limits)
+    : in_(in), json_lines_(json_lines), limits_(limits) {}
+
+// False at the end of the input. The line comes without its end (LF or CRLF).
+Result<bool> InputReader::ReadLine(std::string& line) {
+  // JSON may spell one byte of text as six (\u0000).
+  const auto line_max =
+      static_cast<std::size_t>(limits_.input_bytes) * (json_lines_ ? 6 : 1) + 4096;
+  line.clear();
+  std::streambuf& buffer = *in_.rdbuf();
+  constexpr int kEnd = std::char_traits<char>::eof();
+  int c = buffer.sbumpc();
+  if (c == kEnd) return false;
+  ++line_;
+  for (; c != kEnd && c != '\n'; c = buffer.sbumpc()) {
+    if (line.size() >= line_max) {
+      return FailAt(fmt::format("line {}", line_), Code::kInvalidArgument,
+                    "the line is longer than {} bytes; raise limits.input_bytes or split the text",
+                    line_max);
+    }
+    line += static_cast<char>(c);
+  }
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  return true;
+}
+
+Result<std::optional<InputRecord>> InputReader::Next() {
+  std::string line;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, ReadLine(line));
+    if (!more) return std::nullopt;
+    const bool blank = line.find_first_not_of(" \t") == std::string::npos;
+    const std::string place = fmt::format("line {}", line_);
+    if (!json_lines_) {
+      if (blank) return FailAt(place, Code::kInvalidArgument, "expected a text, got a blank line");
+      return InputRecord{line_, std::move(line), std::nullopt};
+    }
+    if (blank) continue;
+    Result<InputRecord> record = ParseInputLine(line, limits_);
+    if (!record) return tl::unexpected(At(place, std::move(record).error()));
+    record->line = line_;
+    return *std::move(record);
+  }
+}
+
+}  // namespace garrison
