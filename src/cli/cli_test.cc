@@ -207,6 +207,21 @@ TEST_F(CliTest, GuardCheckAndTrain) {
   EXPECT_EQ(Run({"guard", "train", "--input", File("few.txt", "one\ntwo\n")}).code, 1);
 }
 
+TEST_F(CliTest, GuardTrainTakesPlainLinesAndJsonLines) {
+  std::string plain, json;
+  for (int i = 0; i < 12; ++i) {
+    const std::string text = "about topic " + std::to_string(i * 37) + (i % 3 == 0 ? " law" : " tea");
+    plain += text + "\n\n";
+    json += "{\"text\":\"" + text + "\"}\n";
+  }
+  const Outcome from_plain = Run({"guard", "train", "--input", "-"}, plain);
+  const Outcome from_json = Run({"guard", "train", "--input", "-"}, json);
+  ASSERT_EQ(from_plain.code, 0) << from_plain.err;
+  EXPECT_EQ(from_plain.out, from_json.out);
+  const Outcome as_text = Run({"guard", "train", "--input", "-", "--input-format", "text"}, json);
+  EXPECT_NE(as_text.out, from_json.out);
+}
+
 TEST_F(CliTest, ModelsAndConfig) {
   const auto models = Lines(Run({"models", "list", "--json"}).out);
   EXPECT_EQ(models.at(0)["id"], "builtin:lexical");

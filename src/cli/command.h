@@ -28,6 +28,7 @@ struct ModelFlags {
   std::int64_t threads = 0;
   std::string input;
   std::string input_format = "jsonl";
+  bool skip_blank_texts = false;
   std::vector<std::string> texts;
 };
 

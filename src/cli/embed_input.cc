@@ -12,9 +12,9 @@ constexpr std::size_t kBatch = 64;
 
 using Take = std::function<Result<>(std::vector<InputRecord>&)>;
 
-Result<> ReadBatches(std::istream& in, bool json_lines, const LimitSettings& limits,
-                     const Take& take) {
-  InputReader reader(in, json_lines, limits);
+Result<> ReadBatches(std::istream& in, bool json_lines, bool skip_blank_texts,
+                     const LimitSettings& limits, const Take& take) {
+  InputReader reader(in, json_lines, skip_blank_texts, limits);
   std::vector<InputRecord> batch;
   while (true) {
     ASSIGN_OR_RETURN(std::optional<InputRecord> record, reader.Next());
@@ -39,20 +39,24 @@ Result<> ForEachBatch(const CommandContext& context, const ModelFlags& flags,
     for (const std::string& text : flags.texts) batch.push_back({0, text, std::nullopt});
     return take(batch);
   }
-  const bool json_lines = flags.input_format == "jsonl";
+  // "auto": a line of JSON begins with a brace.
+  const auto read = [&](std::istream& in) {
+    const bool json_lines =
+        flags.input_format == "jsonl" || (flags.input_format == "auto" && in.peek() == '{');
+    return ReadBatches(in, json_lines, flags.skip_blank_texts, limits, take);
+  };
   if (flags.input.empty() || flags.input == "-") {
     if (context.environment.in_is_terminal) {
-      context.environment.err << "reading " << (json_lines ? "JSON lines" : "texts")
-                              << " from the keyboard; end with Ctrl-D\n";
+      context.environment.err << "reading from the keyboard; end with Ctrl-D\n";
     }
-    return ReadBatches(context.environment.in, json_lines, limits, take);
+    return read(context.environment.in);
   }
   std::ifstream file(flags.input, std::ios::binary);
   if (!file) {
     return FailAt(flags.input, Code::kNotFound,
                   "cannot open the file; check the name and permissions");
   }
-  return ReadBatches(file, json_lines, limits, take);
+  return read(file);
 }
 
 Result<Embeddings> EmbedRecords(const Embedder& embedder, const std::vector<InputRecord>& records,

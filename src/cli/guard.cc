@@ -1,8 +1,13 @@
 // garrison guard check | replay | train.
-#include <utility>
+#include <fmt/format.h>
 
+#include <utility>
+#include <variant>
+
+#include "base/hash.h"
 #include "base/mapped_file.h"
 #include "cli/command.h"
+#include "cli/embed_input.h"
 #include "guard/conversation.h"
 #include "guard/monitor.h"
 #include "guard/replay.h"
@@ -156,25 +161,43 @@ Result<> ReplayCommand(CommandContext& context, const GuardFlags& flags) {
                ReplayProvenance(loaded.settings.guard, "risk"));
 }
 
+// What the hash of a training set takes of one text; docs/formats/projection.md.
+std::string HashedForm(const EmbedInput& input) {
+  if (const auto* text = std::get_if<std::string>(&input)) return *text + "\n";
+  return fmt::format("{}\n", fmt::join(std::get<TokenIds>(input).ids, " "));
+}
+
 Result<> Train(CommandContext& context, const TrainFlags& flags) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
-  const LimitSettings& limits = loaded.settings.limits;
-  ASSIGN_OR_RETURN(const std::string file,
-                   ReadTextFile(flags.model.input, static_cast<std::uint64_t>(limits.file_bytes)));
-  ASSIGN_OR_RETURN(const TrainingTexts training, In(flags.model.input, ParseTrainingTexts(file)));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));
-  EmbedRequest request;
-  request.inputs.assign(training.texts.begin(), training.texts.end());
-  ASSIGN_OR_RETURN(const Embeddings rows,
-                   In(flags.model.input, embedder->Embed(request, RequestContext{})));
-  ASSIGN_OR_RETURN(const TrainedProjection trained,
-                   TrainProjection(rows.values, embedder->info(), training.sha256,
-                                   TrainOptions{flags.scaler, flags.components}));
+  std::vector<float> rows;
+  Sha256 texts_hash;
+  std::size_t texts = 0;
+  const auto take = [&](std::vector<InputRecord>& records) -> Result<> {
+    EmbedRequest request;
+    for (InputRecord& record : records) {
+      texts_hash.Update(HashedForm(record.input));
+      request.inputs.push_back(std::move(record.input));
+    }
+    texts += records.size();
+    if (texts > kTrainingTextsMax) {
+      return FailAt(flags.model.input, Code::kInvalidArgument, "expected at most {} texts",
+                    kTrainingTextsMax);
+    }
+    ASSIGN_OR_RETURN(const Embeddings batch, EmbedRecords(*embedder, records, std::move(request)));
+    rows.insert(rows.end(), batch.values.begin(), batch.values.end());
+    return {};
+  };
+  RETURN_IF_ERROR(ForEachBatch(context, flags.model, loaded.settings.limits, take));
+  ASSIGN_OR_RETURN(
+      const TrainedProjection trained,
+      TrainProjection(std::span<const float>(rows), embedder->info(), texts_hash.FinishHex(),
+                      TrainOptions{flags.scaler, flags.components}));
   for (const std::string& warning : trained.warnings) {
     context.environment.err << "warning: " << warning << "\n";
   }
   context.environment.err << fmt::format("{} texts, {} components, {:.2f} % of the variance\n",
-                                         rows.size(), flags.components, 100 * trained.explained);
+                                         texts, flags.components, 100 * trained.explained);
   if (!flags.output.empty() && flags.output != "-") {
     return WriteFileAtomically(flags.output, trained.projection.ToJson());
   }
@@ -220,8 +243,13 @@ void AddReplay(CLI::App& guard, CommandContext& context) {
 void AddTrain(CLI::App& guard, CommandContext& context) {
   auto flags = std::make_shared<TrainFlags>();
   CLI::App* verb = guard.add_subcommand("train", "Fit a projection (PCA) for the compatible mode");
-  verb->add_option("--input", flags->model.input, "Texts, one per line; - reads standard input")
-      ->required();
+  flags->model.input_format = "auto";
+  flags->model.skip_blank_texts = true;
+  verb->add_option("--input", flags->model.input, "Texts; - reads standard input")->required();
+  verb->add_option("--input-format", flags->model.input_format,
+                   "jsonl, text (one per line), or auto: jsonl if the file begins with {")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "jsonl", "text"}));
   verb->add_option("--output", flags->output,
                    "Projection file to write (default: standard output)");
   AddModelFlags(*verb, flags->model);

@@ -84,8 +84,9 @@ Result<InputRecord> ParseInputLine(std::string_view line, const LimitSettings& l
   return record;
 }
 
-InputReader::InputReader(std::istream& in, bool json_lines, const LimitSettings& limits)
-    : in_(in), json_lines_(json_lines), limits_(limits) {}
+InputReader::InputReader(std::istream& in, bool json_lines, bool skip_blank_texts,
+                         const LimitSettings& limits)
+    : in_(in), json_lines_(json_lines), skip_blank_texts_(skip_blank_texts), limits_(limits) {}
 
 // False at the end of the input. The line comes without its end (LF or CRLF).
 Result<bool> InputReader::ReadLine(std::string& line) {
@@ -107,21 +108,28 @@ Result<bool> InputReader::ReadLine(std::string& line) {
     line += static_cast<char>(c);
   }
   if (!line.empty() && line.back() == '\r') line.pop_back();
+  if (line_ == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
   return true;
 }
 
 Result<std::optional<InputRecord>> InputReader::Next() {
   std::string line;
   while (true) {
-    ASSIGN_OR_RETURN(const bool more, ReadLine(line));
-    if (!more) return std::nullopt;
+    Result<bool> more = false;
+    try {
+      more = ReadLine(line);
+    } catch (const std::ios_base::failure&) {  // how libstdc++ reports a failed read
+      more = Fail(Code::kUnavailable, "the input cannot be read; is it a folder?");
+    }
+    if (!more) return tl::unexpected(std::move(more).error());
+    if (!*more) return std::nullopt;
     const bool blank = line.find_first_not_of(" \t") == std::string::npos;
     const std::string place = fmt::format("line {}", line_);
+    if (blank && (json_lines_ || skip_blank_texts_)) continue;
     if (!json_lines_) {
       if (blank) return FailAt(place, Code::kInvalidArgument, "expected a text, got a blank line");
       return InputRecord{line_, std::move(line), std::nullopt};
     }
-    if (blank) continue;
     Result<InputRecord> record = ParseInputLine(line, limits_);
     if (!record) return tl::unexpected(At(place, std::move(record).error()));
     record->line = line_;

@@ -27,10 +27,12 @@ Result<InputRecord> ParseInputLine(std::string_view line, const LimitSettings& l
 class InputReader {
  public:
   // `json_lines` false: every line is a text.
-  InputReader(std::istream& in, bool json_lines, const LimitSettings& limits);
+  InputReader(std::istream& in, bool json_lines, bool skip_blank_texts,
+              const LimitSettings& limits);
 
   // The next record, or nullopt at the end. Blank lines of JSON are skipped; a blank line of text
-  // is an error, because skipping it would shift the answers. INVALID_ARGUMENT with where "line N".
+  // is an error unless `skip_blank_texts`, because skipping it would shift the answers.
+  // INVALID_ARGUMENT with where "line N"; UNAVAILABLE when the input cannot be read.
   Result<std::optional<InputRecord>> Next();
 
  private:
@@ -38,6 +40,7 @@ class InputReader {
 
   std::istream& in_;
   const bool json_lines_;
+  const bool skip_blank_texts_;
   const LimitSettings limits_;
   std::size_t line_ = 0;
 };

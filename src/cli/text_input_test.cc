@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <sstream>
 
 namespace garrison {
@@ -41,7 +42,7 @@ TEST(InputLine, ErrorsNameTheField) {
 
 TEST(InputReader, JsonLinesSkipBlankLinesAndCountThem) {
   std::istringstream in("{\"text\":\"a\"}\r\n\n  \n{\"text\":\"b\"}");
-  InputReader reader(in, true, {});
+  InputReader reader(in, true, false, {});
   EXPECT_EQ(Text((**reader.Next()).input), "a");
   const auto second = reader.Next();
   EXPECT_EQ((*second)->line, 4u);
@@ -51,15 +52,29 @@ TEST(InputReader, JsonLinesSkipBlankLinesAndCountThem) {
 
 TEST(InputReader, TextLinesMayNotBeBlank) {
   std::istringstream in("one\ntwo words\n\nthree\n");
-  InputReader reader(in, false, {});
+  InputReader reader(in, false, false, {});
   EXPECT_EQ(Text((**reader.Next()).input), "one");
   EXPECT_EQ(Text((**reader.Next()).input), "two words");
   EXPECT_EQ(reader.Next().error().where, "line 3");
 }
 
+TEST(InputReader, BlankTextsAreSkippedOnRequest) {
+  std::istringstream in("\xEF\xBB\xBFone\n\n \ntwo\n\n");
+  InputReader reader(in, false, true, {});
+  EXPECT_EQ(Text((**reader.Next()).input), "one");
+  EXPECT_EQ((**reader.Next()).line, 4u);
+  EXPECT_EQ(*reader.Next(), std::nullopt);
+}
+
+TEST(InputReader, AFolderIsAnErrorNotAnEmptyFile) {
+  std::ifstream folder(testing::TempDir());
+  InputReader reader(folder, true, false, {});
+  EXPECT_EQ(reader.Next().error().code, Code::kUnavailable);
+}
+
 TEST(InputReader, ErrorsNameTheLine) {
   std::istringstream in("{\"text\":\"a\"}\n{\"text\":5}\n");
-  InputReader reader(in, true, {});
+  InputReader reader(in, true, false, {});
   ASSERT_TRUE(reader.Next());
   EXPECT_EQ(reader.Next().error().where, "line 2: text");
 }
@@ -68,7 +83,7 @@ TEST(InputReader, LimitInputBytesHoldsForOneEndlessLine) {
   LimitSettings limits;
   limits.input_bytes = 1000;
   std::istringstream in(std::string(10'000'000, 'x'));
-  InputReader reader(in, false, limits);
+  InputReader reader(in, false, false, limits);
   EXPECT_EQ(reader.Next().error().where, "line 1");
   EXPECT_LT(in.tellg(), 100'000);
 }

@@ -222,12 +222,13 @@ TEST(Lexical, StopsWhenTheClientLeavesOrTimeIsUp) {
 }
 
 TEST(Lexical, MegabytesWithAndWithoutSpaces) {
+  const std::string gap(300, ' ');  // fewer words, so that sanitizers finish soon
   std::string spaced;
-  while (spaced.size() < 10'000'000) spaced += "A man is playing a guitar. ";
+  while (spaced.size() < 10'000'000) spaced += "A man is playing a guitar." + gap;
   EXPECT_NEAR(Dot(Vector(spaced), Vector("A man is playing a guitar.")), 1, 1e-5);
-  EXPECT_NEAR(Dot(Vector(std::string(3'000'000, 'a')), Vector(std::string(320, 'a'))), 1, 1e-5);
+  EXPECT_NEAR(Dot(Vector(std::string(1'000'000, 'a')), Vector(std::string(320, 'a'))), 1, 1e-5);
   std::string ideographs;
-  while (ideographs.size() < 1'000'000) ideographs += "\u4F60\u597D";
+  while (ideographs.size() < 300'000) ideographs += "\u4F60\u597D";
   EXPECT_GT(Dot(Vector(ideographs), Vector("\u4F60\u597D\u4F60\u597D")), 0.9);
 }
 

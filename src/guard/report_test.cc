@@ -1,5 +1,8 @@
 #include "guard/report.h"
 
+#include <limits>
+#include <optional>
+
 #include "guard/replay.h"
 #include "guard/test_support.h"
 
@@ -7,6 +10,11 @@ namespace garrison {
 namespace {
 
 using Json = nlohmann::json;
+
+// NaN, which equals nothing, for a missing value.
+double Known(std::optional<double> value) {
+  return value.value_or(std::numeric_limits<double>::quiet_NaN());
+}
 
 std::vector<TurnReport> ReplayOf(std::string_view csv, const GuardSettings& settings = {}) {
   return Replay(ParseRisk(csv).value(), settings).value();
@@ -60,15 +68,15 @@ TEST(Summarize, FindsPeaksFinalsMeansAndCounts) {
   EXPECT_EQ(s.partial_turns, 2u);
   EXPECT_EQ(s.peak_r_model, (Peak{1.6, 2}));
   EXPECT_EQ(s.peak_r_user, (Peak{0.9, 1})) << "the first of equals";
-  EXPECT_EQ(s.peak_likelihood, (Peak{*turns[1].metrics.likelihood, 2}));
+  EXPECT_EQ(s.peak_likelihood, (Peak{Known(turns[1].metrics.likelihood), 2}));
   EXPECT_EQ(s.peak_a, (Peak{1.5, 2}));
-  EXPECT_EQ(s.final_c_model, *turns[3].metrics.c_model);
-  EXPECT_EQ(s.final_c_user, *turns[3].metrics.c_user);
-  EXPECT_EQ(s.final_rho, *turns[3].metrics.rho);
+  EXPECT_EQ(s.final_c_model, turns[3].metrics.c_model);
+  EXPECT_EQ(s.final_c_user, turns[3].metrics.c_user);
+  EXPECT_EQ(s.final_rho, turns[3].metrics.rho);
   EXPECT_EQ(s.robustness, Robustness::kRobust);
   EXPECT_EQ(s.fragility, 0.0);
   EXPECT_TRUE(s.fragility_passes);
-  EXPECT_DOUBLE_EQ(*s.mean_a, (0.0 + 1.5 + *turns[3].metrics.a_model) / 3);
+  EXPECT_DOUBLE_EQ(Known(s.mean_a), (0.0 + 1.5 + Known(turns[3].metrics.a_model)) / 3);
   EXPECT_FALSE(s.mean_toxic_sycophancy.has_value());
   EXPECT_EQ(s.alerts, (std::array<std::size_t, 3>{1, 1, 1}));
   EXPECT_EQ(s.alert_turns, 2u);
@@ -78,7 +86,7 @@ TEST(Summarize, FindsPeaksFinalsMeansAndCounts) {
 TEST(Summarize, AFragileRunFails) {
   const Summary s = SummaryOf(ReplayOf("RiskSeverity_Model,RiskSeverity_User\n1.5,0.4\n"));
   EXPECT_EQ(s.robustness, Robustness::kFragile);
-  EXPECT_DOUBLE_EQ(*s.fragility, 2.0);
+  EXPECT_DOUBLE_EQ(Known(s.fragility), 2.0);
   EXPECT_FALSE(s.fragility_passes);
 }
 
@@ -108,8 +116,8 @@ TEST(ReportJson, KeepsEveryNumberAndSaysNullForNone) {
   ASSERT_EQ(json["turns"].size(), 4u);
   const Json& second = json["turns"][1];
   EXPECT_EQ(second["turn"], 2);
-  EXPECT_EQ(Bits(second["likelihood"].get<double>()), Bits(*turns[1].metrics.likelihood));
-  EXPECT_EQ(Bits(second["z"].get<double>()), Bits(*turns[1].metrics.z));
+  EXPECT_EQ(Bits(second["likelihood"].get<double>()), Bits(Known(turns[1].metrics.likelihood)));
+  EXPECT_EQ(Bits(second["z"].get<double>()), Bits(Known(turns[1].metrics.z)));
   EXPECT_TRUE(second["R_user"].is_null());
   EXPECT_TRUE(second["partial"].get<bool>());
   EXPECT_EQ(second["status"], "HIGH RISK");

@@ -1,6 +1,7 @@
 #include "guard/sessions.h"
 
 #include <atomic>
+#include <limits>
 #include <thread>
 
 #include "guard/test_support.h"
@@ -127,12 +128,13 @@ TEST_F(GuardSessionsTest, EndsOnRequest) {
 }
 
 TEST_F(GuardSessionsTest, CountsEveryTurnOfManyThreads) {
-  constexpr int kThreads = 4;
+  constexpr std::int64_t kThreads = 4;
   constexpr int kRounds = 500;
   constexpr int kIds = 7;
   limits_.conversation_turns = kThreads * kRounds;
   GuardSessions sessions = Make();
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < kRounds; ++i) {
@@ -154,6 +156,7 @@ TEST_F(GuardSessionsTest, StaysBoundedUnderManyThreads) {
   guard_.conversations = 16;
   GuardSessions sessions = Make();
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 500; ++i) {

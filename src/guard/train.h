@@ -41,13 +41,4 @@ Result<TrainedProjection> TrainProjection(std::span<const double> rows, const Mo
                                           std::string_view texts_sha256,
                                           const TrainOptions& options);
 
-struct TrainingTexts {
-  std::vector<std::string> texts;
-  std::string sha256;  // of the texts, each followed by a line end
-};
-
-// One text per line; blank lines and blanks around a text do not count. INVALID_ARGUMENT (where:
-// "line N"): not UTF-8, or more than kTrainingTextsMax texts.
-Result<TrainingTexts> ParseTrainingTexts(std::string_view file);
-
 }  // namespace garrison

@@ -140,16 +140,5 @@ TEST(TrainProjection, RefusesWhatItCannotTrainOn) {
               "finite");
 }
 
-TEST(ParseTrainingTexts, TakesOneTextPerLine) {
-  const auto set = ParseTrainingTexts("\xEF\xBB\xBFone\r\n\n  two words \nthree").value();
-  EXPECT_EQ(set.texts, (std::vector<std::string>{"one", "two words", "three"}));
-  EXPECT_EQ(set.sha256, Sha256Hex("one\ntwo words\nthree\n"));
-  EXPECT_TRUE(ParseTrainingTexts("").value().texts.empty());
-  ExpectError(ParseTrainingTexts("one\n\xFF"), Code::kInvalidArgument, "line 2", "UTF-8");
-  std::string many;
-  for (std::size_t i = 0; i <= kTrainingTextsMax; ++i) many += "x\n";
-  ExpectError(ParseTrainingTexts(many), Code::kInvalidArgument, "line 100001", "at most 100000");
-}
-
 }  // namespace
 }  // namespace garrison
