@@ -210,7 +210,8 @@ TEST_F(CliTest, GuardCheckAndTrain) {
 TEST_F(CliTest, GuardTrainTakesPlainLinesAndJsonLines) {
   std::string plain, json;
   for (int i = 0; i < 12; ++i) {
-    const std::string text = "about topic " + std::to_string(i * 37) + (i % 3 == 0 ? " law" : " tea");
+    const std::string text =
+        "about topic " + std::to_string(i * 37) + (i % 3 == 0 ? " law" : " tea");
     plain += text + "\n\n";
     json += "{\"text\":\"" + text + "\"}\n";
   }

@@ -29,8 +29,7 @@ Result<> Embed(CommandContext& context, const EmbedFlags& flags) {
       }
       request.inputs.push_back(record.input);
     }
-    ASSIGN_OR_RETURN(const Embeddings embeddings,
-                     EmbedRecords(*embedder, records, std::move(request)));
+    ASSIGN_OR_RETURN(const Embeddings embeddings, EmbedRecords(*embedder, records, request));
     std::string lines;
     for (std::size_t i = 0; i < embeddings.size(); ++i) {
       fmt::format_to(std::back_inserter(lines),
@@ -73,7 +72,7 @@ Result<> Similarity(CommandContext& context, const ModelFlags& flags) {
       request.inputs.push_back(*record.pair);
       inputs.push_back({record.line, "", std::nullopt});
     }
-    ASSIGN_OR_RETURN(const Embeddings rows, EmbedRecords(*embedder, inputs, std::move(request)));
+    ASSIGN_OR_RETURN(const Embeddings rows, EmbedRecords(*embedder, inputs, request));
     std::string lines;
     const auto out = std::back_inserter(lines);
     if (arguments) {

@@ -16,15 +16,16 @@ Result<> ReadBatches(std::istream& in, bool json_lines, bool skip_blank_texts,
                      const LimitSettings& limits, const Take& take) {
   InputReader reader(in, json_lines, skip_blank_texts, limits);
   std::vector<InputRecord> batch;
-  while (true) {
+  for (bool more = true; more;) {
     ASSIGN_OR_RETURN(std::optional<InputRecord> record, reader.Next());
-    if (record) batch.push_back(*std::move(record));
-    if (batch.size() == kBatch || (!record && !batch.empty())) {
+    more = record.has_value();
+    if (more) batch.push_back(*std::move(record));
+    if (batch.size() == kBatch || (!more && !batch.empty())) {
       RETURN_IF_ERROR(take(batch));
       batch.clear();
     }
-    if (!record) return {};
   }
+  return {};
 }
 
 }  // namespace
@@ -36,6 +37,7 @@ Result<> ForEachBatch(const CommandContext& context, const ModelFlags& flags,
   }
   if (!flags.texts.empty()) {
     std::vector<InputRecord> batch;
+    batch.reserve(flags.texts.size());
     for (const std::string& text : flags.texts) batch.push_back({0, text, std::nullopt});
     return take(batch);
   }
@@ -60,7 +62,7 @@ Result<> ForEachBatch(const CommandContext& context, const ModelFlags& flags,
 }
 
 Result<Embeddings> EmbedRecords(const Embedder& embedder, const std::vector<InputRecord>& records,
-                                EmbedRequest request) {
+                                const EmbedRequest& request) {
   Result<Embeddings> embeddings = embedder.Embed(request, RequestContext{});
   if (embeddings) return embeddings;
   Error error = std::move(embeddings).error();

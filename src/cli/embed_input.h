@@ -19,6 +19,6 @@ Result<> ForEachBatch(const CommandContext& context, const ModelFlags& flags,
 // Embeds one text or id list per record. An error names the line of its record instead of
 // "input[i]".
 Result<Embeddings> EmbedRecords(const Embedder& embedder, const std::vector<InputRecord>& records,
-                                EmbedRequest request);
+                                const EmbedRequest& request);
 
 }  // namespace garrison

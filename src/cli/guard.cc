@@ -184,7 +184,7 @@ Result<> Train(CommandContext& context, const TrainFlags& flags) {
       return FailAt(flags.model.input, Code::kInvalidArgument, "expected at most {} texts",
                     kTrainingTextsMax);
     }
-    ASSIGN_OR_RETURN(const Embeddings batch, EmbedRecords(*embedder, records, std::move(request)));
+    ASSIGN_OR_RETURN(const Embeddings batch, EmbedRecords(*embedder, records, request));
     rows.insert(rows.end(), batch.values.begin(), batch.values.end());
     return {};
   };
