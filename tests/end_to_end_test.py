@@ -110,8 +110,11 @@ class CommandLine(unittest.TestCase):
         script = run("completion", "bash").stdout + (
             '\nCOMP_WORDS=(garrison guard rep); COMP_CWORD=2; _garrison; echo "${COMPREPLY[*]}"'
             '\nCOMP_WORDS=(garrison embed --dt); COMP_CWORD=2; _garrison; echo "${COMPREPLY[*]}"')
+        script += ('\nCOMP_WORDS=(garrison --set a=b guard check file.json --for); COMP_CWORD=6; _garrison; '
+                   'echo "${COMPREPLY[*]}"')
         done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True)
         self.assertEqual(done.stdout.split("\n")[:2], ["replay", "--dtype"])
+        self.assertEqual(done.stdout.split("\n")[2], "--format")
 
     def test_no_colour_unless_on_a_terminal(self):
         table = run("guard", "check", str(ROOT / "examples/eroding_conversation.json")).stdout
@@ -213,6 +216,20 @@ class Service(unittest.TestCase):
                     plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
                     self.assertNotIn(b"HTTP/1.1 200", plain.makefile("rb").read())
                 self.assertEqual(post(server.port, "/v1/embeddings", {"input": "x"}, "https", context)[0], 200)
+
+    def test_a_second_signal_ends_the_drain(self):
+        with service() as server:
+            with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+                client.sendall(b"POST /check-safety HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+                               b"Expect: 100-continue\r\n\r\n")
+                self.assertIn(b"100 Continue", client.recv(1000))
+                server.send_signal(signal.SIGTERM)
+                while "stopping" not in server.stderr.readline():
+                    pass
+                server.send_signal(signal.SIGTERM)
+                log = server.communicate(timeout=20)[1]  # limits.drain_ms is 30 s
+                self.assertEqual(server.returncode, 0)
+                self.assertIn("1 requests were cut off", log)
 
     def test_a_taken_port_is_a_clear_error(self):
         with service() as server:

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -18,7 +19,8 @@ constexpr const char* kDefaultFile = "garrison.toml";
 struct Entry {
   std::string name;
   std::string value;
-  std::string source;  // "FILE:LINE"
+  std::string source;  // as LoadedSettings::sources
+  std::string place;   // for an error
 };
 
 std::string NodeText(const toml::node& node) {
@@ -45,34 +47,53 @@ Result<std::vector<Entry>> Flatten(const toml::table& table, const std::string& 
         return FailAt(fmt::format("{} {}", place(value), name), Code::kInvalidArgument,
                       "expected a string or a number");
       }
-      entries.push_back({name, NodeText(value), place(value)});
+      entries.push_back(
+          {name, NodeText(value), place(value), fmt::format("{} {}", place(value), name)});
     }
   }
-  // A preset comes before the thresholds that may override it, wherever it stands in the file.
-  std::stable_partition(entries.begin(), entries.end(),
-                        [](const Entry& entry) { return entry.name == "guard.preset"; });
   return entries;
 }
 
-Result<> Assign(LoadedSettings& loaded, const std::string& name, const std::string& value,
-                const std::string& source, std::string_view error_place) {
-  Result<> assigned = AssignSetting(loaded.settings, name, value);
-  if (!assigned) {
-    Error error = std::move(assigned).error();
-    error.where = error_place;
-    return tl::unexpected(std::move(error));
+constexpr std::string_view kPreset = "guard.preset";
+constexpr std::array kPresetThresholds = {std::string_view("guard.alert_likelihood"),
+                                          std::string_view("guard.alert_erosion")};
+
+// Puts one layer over the ones before. Within a layer a preset comes first, wherever it stands, so
+// that thresholds beside it override it.
+Result<> ApplyLayer(std::vector<Entry> entries, LoadedSettings& loaded) {
+  const auto rest = std::stable_partition(entries.begin(), entries.end(),
+                                          [](const Entry& entry) { return entry.name == kPreset; });
+  for (const Entry& entry : entries) {
+    Result<> assigned = AssignSetting(loaded.settings, entry.name, entry.value);
+    if (!assigned) {
+      Error error = std::move(assigned).error();
+      error.where = entry.place;
+      return tl::unexpected(std::move(error));
+    }
+    loaded.sources[entry.name] = entry.source;
+    if (entry.name != kPreset) continue;
+    for (const std::string_view threshold : kPresetThresholds) {
+      loaded.sources[std::string(threshold)] = "preset " + entry.value;
+    }
   }
-  loaded.sources[name] = source;
+  for (auto entry = rest; entry != entries.end() && rest != entries.begin(); ++entry) {
+    const bool overrides = std::find(kPresetThresholds.begin(), kPresetThresholds.end(),
+                                     entry->name) != kPresetThresholds.end();
+    if (!overrides) continue;
+    loaded.warnings.push_back(fmt::format("{} = {} ({}) overrides the preset beside it",
+                                          entry->name, entry->value, entry->source));
+  }
   return {};
 }
 
-Result<> ApplyFile(const SettingsRequest& request, const ReadVariable& variable,
+Result<> ApplyFile(const SettingsRequest& request, const Variables& variables,
                    LoadedSettings& loaded) {
+  const auto named = variables.find("GARRISON_CONFIG");
   std::string file;
   if (request.file) {
     file = *request.file;
-  } else if (const char* named = variable("GARRISON_CONFIG")) {
-    file = named;
+  } else if (named != variables.end() && !named->second.empty()) {
+    file = named->second;
   } else {
     std::error_code ignored;
     if (!std::filesystem::exists(kDefaultFile, ignored)) return {};
@@ -82,16 +103,22 @@ Result<> ApplyFile(const SettingsRequest& request, const ReadVariable& variable,
   return ApplyToml(text, file, loaded);
 }
 
-Result<> ApplyEnvironment(const ReadVariable& variable, LoadedSettings& loaded) {
-  std::vector<std::string> names;
-  VisitSettings(loaded.settings, [&](SettingField& field) { names.emplace_back(field.name); });
-  for (const std::string& name : names) {
-    const std::string variable_name = EnvironmentName(name);
-    if (const char* value = variable(variable_name)) {
-      RETURN_IF_ERROR(Assign(loaded, name, value, "environment", variable_name));
+Result<> ApplyEnvironment(const Variables& variables, LoadedSettings& loaded) {
+  std::map<std::string, std::string> names;  // variable -> setting
+  VisitSettings(loaded.settings, [&](SettingField& field) {
+    names.emplace(EnvironmentName(field.name), field.name);
+  });
+  std::vector<Entry> entries;
+  for (const auto& [variable, value] : variables) {
+    const auto name = names.find(variable);
+    if (name != names.end()) {
+      entries.push_back({name->second, value, "environment", variable});
+    } else if (variable != "GARRISON_CONFIG" && variable != "GARRISON_ISA") {
+      loaded.warnings.push_back(
+          fmt::format("{} names no setting; `garrison config` lists all of them", variable));
     }
   }
-  return {};
+  return ApplyLayer(std::move(entries), loaded);
 }
 
 }  // namespace
@@ -104,22 +131,20 @@ Result<> ApplyToml(std::string_view text, const std::string& name, LoadedSetting
     return FailAt(fmt::format("{}:{}", name, error.source().begin.line), Code::kInvalidArgument,
                   "expected TOML: {}", error.description());
   }
-  ASSIGN_OR_RETURN(const std::vector<Entry> entries, Flatten(table, name));
-  for (const Entry& entry : entries) {
-    RETURN_IF_ERROR(Assign(loaded, entry.name, entry.value, entry.source,
-                           fmt::format("{} {}", entry.source, entry.name)));
-  }
-  return {};
+  ASSIGN_OR_RETURN(std::vector<Entry> entries, Flatten(table, name));
+  return ApplyLayer(std::move(entries), loaded);
 }
 
 Result<LoadedSettings> LoadLayeredSettings(const SettingsRequest& request,
-                                           const ReadVariable& variable) {
+                                           const Variables& variables) {
   LoadedSettings loaded;
-  RETURN_IF_ERROR(ApplyFile(request, variable, loaded));
-  RETURN_IF_ERROR(ApplyEnvironment(variable, loaded));
+  RETURN_IF_ERROR(ApplyFile(request, variables, loaded));
+  RETURN_IF_ERROR(ApplyEnvironment(variables, loaded));
+  std::vector<Entry> flags;
   for (const auto& [name, value] : request.flags) {
-    RETURN_IF_ERROR(Assign(loaded, name, value, "flag", "--set " + name));
+    flags.push_back({name, value, "flag", "--set " + name});
   }
+  RETURN_IF_ERROR(ApplyLayer(std::move(flags), loaded));
   RETURN_IF_ERROR(CheckSettings(loaded.settings));
   return loaded;
 }

@@ -1,7 +1,7 @@
 // Defaults < garrison.toml < environment < flags.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -10,13 +10,13 @@
 
 namespace garrison {
 
-// The value of an environment variable, or null.
-using ReadVariable = std::function<const char*(const std::string& name)>;
+// The environment variables whose names begin with GARRISON_.
+using Variables = std::map<std::string, std::string>;
 
 // INVALID_ARGUMENT (where: "FILE:LINE NAME", the variable, or "--set NAME") for a wrong value or an
 // unknown name; NOT_FOUND when a file was named that does not exist.
 Result<LoadedSettings> LoadLayeredSettings(const SettingsRequest& request,
-                                           const ReadVariable& variable);
+                                           const Variables& variables);
 
 // Puts the settings of a TOML text over `loaded`; `name` is the file's, for messages. Split off for
 // the fuzzer.

@@ -12,17 +12,14 @@ namespace {
 class LoadSettingsTest : public testing::Test {
  protected:
   Result<LoadedSettings> Load(SettingsRequest request) {
-    return LoadLayeredSettings(request, [this](const std::string& name) -> const char* {
-      const auto found = environment_.find(name);
-      return found == environment_.end() ? nullptr : found->second.c_str();
-    });
+    return LoadLayeredSettings(request, environment_);
   }
   std::string File(const std::string& content) {
     const auto path = std::filesystem::path(testing::TempDir()) / "settings.toml";
     std::ofstream(path) << content;
     return path.string();
   }
-  std::map<std::string, std::string> environment_;
+  Variables environment_;
 };
 
 TEST_F(LoadSettingsTest, EachLayerBeatsTheOneBefore) {
@@ -66,6 +63,25 @@ TEST_F(LoadSettingsTest, ThresholdsOverrideAPresetWhereverItStands) {
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->settings.guard.alert_erosion, 0.5);
   EXPECT_EQ(loaded->settings.guard.alert_likelihood, 0.65);
+  EXPECT_EQ(loaded->sources.at("guard.alert_likelihood"), "preset strict");
+  ASSERT_EQ(loaded->warnings.size(), 1u);
+  EXPECT_NE(loaded->warnings[0].find("alert_erosion"), std::string::npos);
+  const auto flags =
+      Load({std::nullopt, {{"guard.alert_erosion", "0.5"}, {"guard.preset", "strict"}}});
+  EXPECT_EQ(flags->settings.guard.alert_erosion, 0.5);
+  // A preset of a later layer beats the thresholds of an earlier one.
+  const auto later = Load({File("[guard]\nalert_erosion = 0.5\n"), {{"guard.preset", "strict"}}});
+  EXPECT_EQ(later->settings.guard.alert_erosion, 0.08);
+}
+
+TEST_F(LoadSettingsTest, AVariableThatNamesNoSettingIsPointedOut) {
+  environment_["GARRISON_SERVER_PROT"] = "1";
+  environment_["GARRISON_ISA"] = "avx2";
+  environment_["GARRISON_CONFIG"] = "";
+  const auto loaded = Load({});
+  ASSERT_TRUE(loaded);
+  ASSERT_EQ(loaded->warnings.size(), 1u);
+  EXPECT_NE(loaded->warnings[0].find("GARRISON_SERVER_PROT"), std::string::npos);
 }
 
 TEST_F(LoadSettingsTest, AHugeFileIsRefused) {

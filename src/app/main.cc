@@ -2,9 +2,13 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
+#include <future>
 #include <iostream>
+#include <map>
 
 #include "app/load_settings.h"
 #include "app/service.h"
@@ -31,6 +35,17 @@ sigset_t StopSignals() {
   return signals;
 }
 
+// Drains, unless another signal comes. Returns the number of requests that were cut off.
+std::size_t StopOrHurry(Service& service, const sigset_t& signals) {
+  std::future<std::size_t> stopped =
+      std::async(std::launch::async, [&service] { return service.Stop(); });
+  constexpr timespec kPoll{0, 20'000'000};
+  while (stopped.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    if (sigtimedwait(&signals, nullptr, &kPoll) > 0) service.HurryStop();
+  }
+  return stopped.get();
+}
+
 Result<> Serve(const Settings& settings, const ServeOptions& options) {
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -45,15 +60,27 @@ Result<> Serve(const Settings& settings, const ServeOptions& options) {
   }
   int signal = 0;
   sigwait(&signals, &signal);
-  logger->Info("stopping: running requests have {} ms to finish", settings.limits.drain_ms);
-  const std::size_t cut = service->Stop();
+  logger->Info("stopping: running requests have {} ms to finish; a second signal cuts them off",
+               settings.limits.drain_ms);
+  const std::size_t cut = StopOrHurry(*service, signals);
   if (cut > 0) logger->Warning("{} requests were cut off", cut);
   logger->Info("stopped");
   return {};
 }
 
 // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
-const char* Variable(const std::string& name) { return std::getenv(name.c_str()); }
+const char* Variable(const char* name) { return std::getenv(name); }
+
+Variables GarrisonVariables() {
+  Variables variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::size_t equals = text.find('=');
+    if (!text.starts_with("GARRISON_") || equals == std::string_view::npos) continue;
+    variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return variables;
+}
 
 bool WantsColor() {
   const char* terminal = Variable("TERM");
@@ -75,7 +102,9 @@ int main(int argc, char** argv) {
       std::cerr,
       isatty(STDIN_FILENO) == 1,
       WantsColor(),
-      [](const SettingsRequest& request) { return LoadLayeredSettings(request, Variable); },
+      [](const SettingsRequest& request) {
+        return LoadLayeredSettings(request, GarrisonVariables());
+      },
       Serve,
   };
   return RunCli(argc, argv, environment);

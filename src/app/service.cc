@@ -47,6 +47,7 @@ HttpServerOptions ServerOptions(const Settings& settings, std::size_t threads) {
   options.connections_per_address = static_cast<std::size_t>(limits.connections_per_address);
   options.header_bytes = static_cast<std::uint32_t>(limits.header_bytes);
   options.body_bytes = static_cast<std::uint64_t>(limits.body_bytes);
+  options.bytes_in_flight = static_cast<std::uint64_t>(limits.bytes_in_flight);
   options.header_time = ms(limits.header_ms);
   options.body_time = ms(limits.body_ms);
   options.idle_time = ms(limits.idle_ms);
@@ -99,6 +100,8 @@ class RunningService final : public Service {
     api_.StopBeingReady();
     return server_->Shutdown();
   }
+
+  void HurryStop() override { server_->HurryShutdown(); }
 
  private:
   HttpServerStats Stats() const {

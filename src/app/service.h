@@ -23,6 +23,9 @@ class Service {
 
   // Turns /ready to 503, drains, stops. Returns the number of requests that were cut off.
   virtual std::size_t Stop() = 0;
+
+  // Ends a Stop that is under way on another thread: what still runs is cut off now.
+  virtual void HurryStop() = 0;
 };
 
 }  // namespace garrison

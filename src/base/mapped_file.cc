@@ -67,6 +67,17 @@ Result<std::string> ReadAll(int fd, const std::filesystem::path& name, std::uint
   }
 }
 
+// False with errno set when the bytes could not all be written.
+bool WriteAll(int fd, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t wrote = write(fd, content.data(), content.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return false;
+    content.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<MappedFile> MappedFile::Open(const std::filesystem::path& path, std::uint64_t max_bytes) {
@@ -105,23 +116,25 @@ Result<std::string> ReadTextFile(const std::filesystem::path& path, std::uint64_
 }
 
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content) {
+  std::error_code ignored;
+  const bool exists = std::filesystem::exists(path, ignored);
+  if (exists && !std::filesystem::is_regular_file(path, ignored)) {
+    const FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (fd.get() < 0 || !WriteAll(fd.get(), content)) return SystemFailure(path, "write it");
+    return {};
+  }
+  // A link stays a link: what it points to is replaced.
+  const std::filesystem::path target = exists ? std::filesystem::canonical(path, ignored) : path;
   const std::filesystem::path temporary =
-      path.string() + fmt::format(".{}.partial", static_cast<long>(getpid()));
+      target.string() + fmt::format(".{}.partial", static_cast<long>(getpid()));
   const FileDescriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (fd.get() < 0) return SystemFailure(path, "write it");
-  const auto fail = [&] {
+  if (!WriteAll(fd.get(), content) || fsync(fd.get()) != 0 ||
+      rename(temporary.c_str(), target.c_str()) != 0) {
     auto failure = SystemFailure(path, "write it");
     unlink(temporary.c_str());
     return failure;
-  };
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t wrote = write(fd.get(), content.data() + done, content.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return fail();
-    done += static_cast<std::size_t>(wrote);
   }
-  if (fsync(fd.get()) != 0 || rename(temporary.c_str(), path.c_str()) != 0) return fail();
   return {};
 }
 

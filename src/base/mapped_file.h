@@ -35,8 +35,8 @@ class MappedFile {
 Result<std::string> ReadTextFile(const std::filesystem::path& path, std::uint64_t max_bytes);
 
 // Writes a new file beside `path`, syncs it and renames it over `path`: readers see the old or the
-// new content, never a part. PERMISSION_DENIED, NOT_FOUND (no such folder) or UNAVAILABLE (disk
-// full...).
+// new content, never a part. A link keeps pointing where it did; a pipe or a device is written to
+// as it is. PERMISSION_DENIED, NOT_FOUND (no such folder) or UNAVAILABLE (disk full...).
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
 
 }  // namespace garrison

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 namespace garrison {
 namespace {
@@ -62,6 +63,22 @@ TEST_F(MappedFileTest, WritesReplaceTheFileAndLeaveNothingBehind) {
   EXPECT_EQ(ReadTextFile(path, 100).value(), "new content");
   EXPECT_EQ(WriteFileAtomically(folder_ / "no" / "such", "x").error().code, Code::kNotFound);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(MappedFileTest, WritingKeepsLinksAndPipesWhatTheyAre) {
+  const fs::path target = Write("target", "old");
+  fs::create_symlink(target, folder_ / "link");
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "link", "new"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(ReadTextFile(target, 100).value(), "new");
+  const fs::path fifo = folder_ / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = ReadTextFile(fifo, 100).value(); });
+  EXPECT_TRUE(WriteFileAtomically(fifo, "through"));
+  reader.join();
+  EXPECT_EQ(got, "through");
+  EXPECT_TRUE(fs::is_fifo(fifo));
 }
 
 }  // namespace

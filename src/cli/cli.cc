@@ -70,6 +70,13 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
 
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    const std::vector<std::string> unknown = app.remaining(true);
+    if (unknown.empty())
+      return app.exit(error, environment.out, environment.err) == 0 ? kDone : kBadUsage;
+    environment.err << "garrison: there is no verb \"" << unknown.front()
+                    << "\"; `garrison --help` lists them\n";
+    return kBadUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error, environment.out, environment.err) == 0 ? kDone : kBadUsage;
   }

@@ -223,6 +223,23 @@ TEST_F(CliTest, GuardTrainTakesPlainLinesAndJsonLines) {
   EXPECT_NE(as_text.out, from_json.out);
 }
 
+TEST_F(CliTest, LimitFileBytesAndInputBytes) {
+  const std::string file = File("risk.csv", "Turn,RiskSeverity_Model\n1,0.5\n");
+  const Outcome large =
+      Run({"guard", "replay", "--from-risk", file, "--set", "limits.file_bytes=10"});
+  EXPECT_EQ(large.code, 1);
+  EXPECT_NE(large.err.find("larger than the 10 bytes"), std::string::npos) << large.err;
+  EXPECT_EQ(Run({"embed", "--set", "limits.input_bytes=4", "five5"}).code, 1);
+  EXPECT_EQ(Run({"embed", "--set", "limits.input_bytes=4", "four"}).code, 0);
+  EXPECT_NE(
+      Run({"embed", "--set", "limits.input_bytes=4", "--input", "-"}, "{\"text\":\"five5\"}\n")
+          .err.find("line 1"),
+      std::string::npos);
+  const std::string chat = File("chat.txt", "User: hello\nModel: hi there\n");
+  EXPECT_NE(Run({"guard", "check", chat, "--set", "limits.input_bytes=6"}).err.find("turn 1"),
+            std::string::npos);
+}
+
 TEST_F(CliTest, ModelsAndConfig) {
   const auto models = Lines(Run({"models", "list", "--json"}).out);
   EXPECT_EQ(models.at(0)["id"], "builtin:lexical");
@@ -234,6 +251,7 @@ TEST_F(CliTest, ModelsAndConfig) {
 TEST_F(CliTest, ServePassesItsFlagsOn) {
   EXPECT_EQ(Run({"serve", "--port", "9001", "--port-file", "p"}).code, 0);
   EXPECT_EQ(served_port_, 9001);
+  EXPECT_NE(Run({"nope"}).err.find("no verb \"nope\""), std::string::npos);
   EXPECT_EQ(port_file_, "p");
   EXPECT_EQ(Run({"serve", "--port", "99999"}).code, 2);
 }

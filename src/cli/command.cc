@@ -24,15 +24,22 @@ void AddInputFlags(CLI::App& verb, ModelFlags& flags) {
 }
 
 Result<LoadedSettings> LoadSettings(const CommandContext& context) {
-  return context.environment.load_settings(context.settings_request);
+  return LoadSettings(context, ModelFlags{});
 }
 
 Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFlags& flags) {
   SettingsRequest request = context.settings_request;
   if (!flags.model.empty()) request.flags.emplace_back("engine.model", flags.model);
-  if (flags.threads > 0)
+  if (flags.threads >= 0) {
     request.flags.emplace_back("engine.threads", std::to_string(flags.threads));
-  return context.environment.load_settings(request);
+  }
+  Result<LoadedSettings> loaded = context.environment.load_settings(request);
+  if (loaded) {
+    for (const std::string& warning : loaded->warnings) {
+      context.environment.err << "warning: " << warning << "\n";
+    }
+  }
+  return loaded;
 }
 
 Result<std::shared_ptr<const Embedder>> OpenEmbedder(const Settings& settings) {

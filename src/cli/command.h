@@ -25,7 +25,7 @@ struct CommandContext {
 struct ModelFlags {
   std::string model;
   std::string dtype = "auto";
-  std::int64_t threads = 0;
+  std::int64_t threads = -1;  // not given
   std::string input;
   std::string input_format = "jsonl";
   bool skip_blank_texts = false;

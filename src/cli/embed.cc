@@ -1,6 +1,7 @@
 // garrison embed, garrison similarity.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -13,6 +14,10 @@ namespace {
 struct EmbedFlags : ModelFlags {
   std::size_t dimensions = 0;
 };
+
+// With the digits of a double: programs that read JSON numbers as doubles get the very same
+// numbers.
+std::vector<double> Exact(std::span<const float> row) { return {row.begin(), row.end()}; }
 
 Result<> Embed(CommandContext& context, const EmbedFlags& flags) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags));
@@ -34,7 +39,7 @@ Result<> Embed(CommandContext& context, const EmbedFlags& flags) {
     for (std::size_t i = 0; i < embeddings.size(); ++i) {
       fmt::format_to(std::back_inserter(lines),
                      "{{\"index\":{},\"tokens\":{},\"embedding\":[{}]}}\n", index++,
-                     embeddings.tokens[i], fmt::join(embeddings.row(i), ","));
+                     embeddings.tokens[i], fmt::join(Exact(embeddings.row(i)), ","));
     }
     context.environment.out << lines;
     return CheckOutput(context.environment.out);
@@ -42,17 +47,18 @@ Result<> Embed(CommandContext& context, const EmbedFlags& flags) {
   return ForEachBatch(context, flags, loaded.settings.limits, take);
 }
 
-// Rows have length 1, so the dot product is the cosine.
+// Rows have length 1 up to rounding, so the dot product is the cosine.
 double Cosine(std::span<const float> a, std::span<const float> b) {
   double dot = 0;
   for (std::size_t i = 0; i < a.size(); ++i) dot += static_cast<double>(a[i]) * b[i];
-  return dot;
+  return std::clamp(dot, -1.0, 1.0);
 }
 
 // Lines with pairs give one similarity each; texts of the command line every pair of them.
 Result<> Similarity(CommandContext& context, const ModelFlags& flags) {
   if (flags.texts.size() == 1) {
-    return FailAt("--texts", Code::kInvalidArgument, "expected two texts or more, got one");
+    return FailAt("--input", Code::kInvalidArgument,
+                  "expected two texts or more, or pairs from --input; got one text");
   }
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));

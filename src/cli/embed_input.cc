@@ -38,7 +38,10 @@ Result<> ForEachBatch(const CommandContext& context, const ModelFlags& flags,
   if (!flags.texts.empty()) {
     std::vector<InputRecord> batch;
     batch.reserve(flags.texts.size());
-    for (const std::string& text : flags.texts) batch.push_back({0, text, std::nullopt});
+    for (const std::string& text : flags.texts) {
+      batch.push_back({0, text, std::nullopt});
+      RETURN_IF_ERROR(CheckInputSize(batch.back(), limits));
+    }
     return take(batch);
   }
   // "auto": a line of JSON begins with a brace.

@@ -23,8 +23,11 @@ struct SettingsRequest {
 
 struct LoadedSettings {
   Settings settings;
-  // Dotted name -> "default", "FILE:LINE", "environment" or "flag".
+  // Dotted name -> "FILE:LINE", "environment", "flag" or "preset NAME"; absent: the default.
   std::map<std::string, std::string, std::less<>> sources;
+  // Sentences about what is probably not meant: a variable that names no setting, a preset without
+  // effect.
+  std::vector<std::string> warnings;
 };
 
 struct ServeOptions {

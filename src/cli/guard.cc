@@ -49,7 +49,7 @@ void AddFormulaFlags(CLI::App& verb, GuardFlags& flags, std::vector<std::string>
 }
 
 // A flag's own name in front of what is wrong with its value, so that it counts as bad usage.
-tl::unexpected<Error> FlagError(std::string_view flag, Error error) {
+tl::unexpected<Error> FlagError(const std::string& flag, Error error) {
   error.where = flag;
   return tl::unexpected(std::move(error));
 }
@@ -104,6 +104,13 @@ Result<> Check(CommandContext& context, const GuardFlags& flags) {
   ASSIGN_OR_RETURN(const std::string text, ReadTextFile(flags.file, file_max));
   ASSIGN_OR_RETURN(const Conversation conversation,
                    In(flags.file, ParseConversation(text, settings.limits)));
+  for (const Turn& turn : conversation.turns) {
+    for (const auto& side : {turn.user, turn.model}) {
+      if (!side) continue;
+      RETURN_IF_ERROR(In(fmt::format("{}: turn {}", flags.file, turn.number),
+                         CheckInputSize({0, *side, std::nullopt}, settings.limits)));
+    }
+  }
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(settings));
   ASSIGN_OR_RETURN(std::optional<Projection> projection,
                    LoadProjection(settings.guard.projection, file_max));
@@ -136,8 +143,12 @@ Result<> ReplayVectors(CommandContext& context, const GuardFlags& flags, const S
       ReadTextFile(flags.from_vectors, static_cast<std::uint64_t>(settings.limits.file_bytes)));
   ASSIGN_OR_RETURN(const std::vector<VectorTurn> vectors,
                    In(flags.from_vectors, ParseVectors(text, settings.limits)));
+  Result<std::vector<TurnReport>> replayed = Replay(vectors, axes, settings.guard);
+  if (!replayed && (replayed.error().where == "vsafe" || replayed.error().where == "vsyc")) {
+    return FlagError("--" + replayed.error().where, std::move(replayed).error());
+  }
   ASSIGN_OR_RETURN(const std::vector<TurnReport> turns,
-                   In(flags.from_vectors, Replay(vectors, axes, settings.guard)));
+                   In(flags.from_vectors, std::move(replayed)));
   return Print(context, flags.format, turns, settings,
                ReplayProvenance(settings.guard, fmt::format("vectors:{}", axes.v_safe.size())));
 }
@@ -147,6 +158,10 @@ Result<> ReplayCommand(CommandContext& context, const GuardFlags& flags) {
     return FailAt("--from-vectors", Code::kInvalidArgument,
                   "expected --from-vectors FILE or --from-risk FILE, got {}",
                   flags.from_risk.empty() ? "neither" : "both");
+  }
+  if (!flags.from_risk.empty() && !(flags.v_safe.empty() && flags.v_sycophancy.empty())) {
+    return FailAt("--vsafe", Code::kInvalidArgument,
+                  "expected it with --from-vectors only: --from-risk has the risks already");
   }
   ASSIGN_OR_RETURN(LoadedSettings loaded, LoadSettings(context));
   RETURN_IF_ERROR(ApplyFormulaFlags(flags, loaded.settings));

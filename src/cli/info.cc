@@ -82,30 +82,37 @@ std::string Words(const CLI::App& app) {
   return words;
 }
 
-void AddCases(const CLI::App& app, const std::string& path, std::string& cases) {
+// `verbs` gets every path of verbs, between bars: |guard|guard check|
+void AddCases(const CLI::App& app, const std::string& path, std::string& cases,
+              std::string& verbs) {
   cases += fmt::format("    \"{}\") words=\"{}\" ;;\n", path, Words(app));
   for (const CLI::App* verb : app.get_subcommands(nullptr)) {
-    AddCases(*verb, path + (path.empty() ? "" : " ") + verb->get_name(), cases);
+    const std::string verb_path = path + (path.empty() ? "" : " ") + verb->get_name();
+    verbs += verb_path + "|";
+    AddCases(*verb, verb_path, cases, verbs);
   }
 }
 
 std::string BashCompletion(const CLI::App& app) {
-  std::string cases;
-  AddCases(app, "", cases);
+  std::string cases, verbs = "|";
+  AddCases(app, "", cases, verbs);
   return fmt::format(
       "# bash completion for garrison: source <(garrison completion bash)\n"
       "_garrison() {{\n"
       "  local current=\"${{COMP_WORDS[COMP_CWORD]}}\" path=\"\" words=\"\" word\n"
+      "  local verbs=\"{}\"\n"
       "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
-      "    case \"$word\" in -*) ;; *) path=\"${{path:+$path }}$word\" ;; esac\n"
+      "    case \"$verbs\" in *\"|${{path:+$path }}$word|\"*) path=\"${{path:+$path }}$word\" ;; "
+      "esac\n"
       "  done\n"
       "  case \"$path\" in\n{}"
       "  esac\n"
+      "  words=\"$words --config --set\"\n"
       "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
       "  [ ${{#COMPREPLY[@]}} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
       "}}\n"
       "complete -o filenames -F _garrison garrison\n",
-      cases);
+      verbs, cases);
 }
 
 }  // namespace

@@ -1,35 +1,12 @@
 #include "cli/text_input.h"
 
-#include <cstdint>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
-#include <vector>
 
 #include "core/json.h"
 
 namespace garrison {
 namespace {
-
-Result<std::vector<std::int32_t>> IdList(const nlohmann::json& body, const char* name) {
-  const nlohmann::json& list = body.at(name);
-  if (!list.is_array()) {
-    return FailAt(name, Code::kInvalidArgument, "expected a list of token ids, got {}",
-                  JsonTypeName(list));
-  }
-  std::vector<std::int32_t> ids;
-  ids.reserve(list.size());
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const bool fits = list[i].is_number_unsigned() &&
-                      list[i].get<std::uint64_t>() <= std::numeric_limits<std::int32_t>::max();
-    if (!fits) {
-      return FailAt(fmt::format("{}[{}]", name, i), Code::kInvalidArgument,
-                    "expected a whole number from 0 to 2147483647, got {}", list[i].dump());
-    }
-    ids.push_back(list[i].get<std::int32_t>());
-  }
-  return ids;
-}
 
 Result<std::string> TextOf(const nlohmann::json& body, const char* name) {
   const nlohmann::json& text = body.at(name);
@@ -42,9 +19,9 @@ Result<std::string> TextOf(const nlohmann::json& body, const char* name) {
 Result<InputRecord> ParseIds(const nlohmann::json& body) {
   InputRecord record;
   TokenIds tokens;
-  ASSIGN_OR_RETURN(tokens.ids, IdList(body, "ids"));
+  ASSIGN_OR_RETURN(tokens.ids, JsonTokenIds(body["ids"], "ids"));
   if (body.contains("type_ids")) {
-    ASSIGN_OR_RETURN(tokens.type_ids, IdList(body, "type_ids"));
+    ASSIGN_OR_RETURN(tokens.type_ids, JsonTokenIds(body["type_ids"], "type_ids"));
     if (tokens.type_ids.size() != tokens.ids.size()) {
       return FailAt("type_ids", Code::kInvalidArgument, "expected {} numbers as in ids, got {}",
                     tokens.ids.size(), tokens.type_ids.size());
@@ -53,13 +30,28 @@ Result<InputRecord> ParseIds(const nlohmann::json& body) {
   record.input = std::move(tokens);
   if (body.contains("ids_pair")) {
     TokenIds pair;
-    ASSIGN_OR_RETURN(pair.ids, IdList(body, "ids_pair"));
+    ASSIGN_OR_RETURN(pair.ids, JsonTokenIds(body["ids_pair"], "ids_pair"));
     record.pair = std::move(pair);
   }
   return record;
 }
 
 }  // namespace
+
+Result<> CheckInputSize(const InputRecord& record, const LimitSettings& limits) {
+  const auto bytes_max = static_cast<std::size_t>(limits.input_bytes);
+  const auto check = [&](const EmbedInput& input) -> Result<> {
+    const auto* text = std::get_if<std::string>(&input);
+    const std::size_t size = text != nullptr ? text->size() : std::get<TokenIds>(input).ids.size();
+    if (size <= bytes_max) return {};
+    return Fail(
+        Code::kInvalidArgument,
+        "expected at most {} bytes or ids, got {}; raise limits.input_bytes or split the text",
+        bytes_max, size);
+  };
+  RETURN_IF_ERROR(check(record.input));
+  return record.pair ? check(*record.pair) : Result<>();
+}
 
 Result<InputRecord> ParseInputLine(std::string_view line, const LimitSettings& limits) {
   ASSIGN_OR_RETURN(const nlohmann::json body,
@@ -128,10 +120,15 @@ Result<std::optional<InputRecord>> InputReader::Next() {
     if (blank && (json_lines_ || skip_blank_texts_)) continue;
     if (!json_lines_) {
       if (blank) return FailAt(place, Code::kInvalidArgument, "expected a text, got a blank line");
-      return InputRecord{line_, std::move(line), std::nullopt};
+      InputRecord record{line_, std::move(line), std::nullopt};
+      Result<> small = CheckInputSize(record, limits_);
+      if (!small) return tl::unexpected(At(place, std::move(small).error()));
+      return record;
     }
     Result<InputRecord> record = ParseInputLine(line, limits_);
     if (!record) return tl::unexpected(At(place, std::move(record).error()));
+    Result<> small = CheckInputSize(*record, limits_);
+    if (!small) return tl::unexpected(At(place, std::move(small).error()));
     record->line = line_;
     return *std::move(record);
   }

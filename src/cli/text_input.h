@@ -23,6 +23,9 @@ struct InputRecord {
 // INVALID_ARGUMENT names the field.
 Result<InputRecord> ParseInputLine(std::string_view line, const LimitSettings& limits);
 
+// limits.input_bytes, which counts bytes of a text or ids of a list. INVALID_ARGUMENT.
+Result<> CheckInputSize(const InputRecord& record, const LimitSettings& limits);
+
 // Reads records one by one in constant memory.
 class InputReader {
  public:

@@ -1,5 +1,6 @@
 #include "core/json.h"
 
+#include <limits>
 #include <string>
 
 namespace garrison {
@@ -38,6 +39,11 @@ Result<nlohmann::json> ParseJson(std::string_view text, std::size_t max_depth) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
+    if (text.empty()) return Fail(Code::kInvalidArgument, "expected JSON, got nothing");
+    if (error.byte > text.size()) {
+      return Fail(Code::kInvalidArgument, "expected JSON; it ends too early, after {} bytes",
+                  text.size());
+    }
     return Fail(Code::kInvalidArgument, "expected JSON; it stops making sense at byte {} of {}",
                 error.byte, text.size());
   } catch (const nlohmann::json::exception& error) {
@@ -60,6 +66,31 @@ std::string_view JsonTypeName(const nlohmann::json& value) {
     default:
       return "a number";
   }
+}
+
+Result<std::vector<std::int32_t>> JsonTokenIds(const nlohmann::json& list,
+                                               const std::string& where) {
+  if (!list.is_array()) {
+    return FailAt(where, Code::kInvalidArgument, "expected a list of token ids, got {}",
+                  JsonTypeName(list));
+  }
+  std::vector<std::int32_t> ids;
+  ids.reserve(list.size());
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const nlohmann::json& id = list[i];
+    const std::string place = fmt::format("{}[{}]", where, i);
+    if (!id.is_number_integer()) {
+      return FailAt(place, Code::kInvalidArgument, "expected a token id (a whole number), got {}",
+                    JsonTypeName(id));
+    }
+    constexpr std::uint64_t kIdMax = std::numeric_limits<std::int32_t>::max();
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > kIdMax) {
+      return FailAt(place, Code::kInvalidArgument, "expected a token id from 0 to {}, got {}",
+                    kIdMax, id.dump());
+    }
+    ids.push_back(id.get<std::int32_t>());
+  }
+  return ids;
 }
 
 std::string DumpJson(const nlohmann::ordered_json& value) {

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -15,6 +18,11 @@ Result<nlohmann::json> ParseJson(std::string_view text, std::size_t max_depth);
 
 // "a string", "a number", ...: the type as an error message says it.
 std::string_view JsonTypeName(const nlohmann::json& value);
+
+// A list of token ids. INVALID_ARGUMENT (where: `where` or "where[i]") unless every one is a whole
+// number from 0 to 2147483647.
+Result<std::vector<std::int32_t>> JsonTokenIds(const nlohmann::json& list,
+                                               const std::string& where);
 
 // Serialises; strings are known to be UTF-8, and bytes that are not are replaced rather than
 // refused.

@@ -57,6 +57,8 @@ void VisitLimits(LimitSettings& s, const Visitor& visit) {
           "Time from a request's first byte to the end of its headers (408)");
   Integer(visit, "limits.body_bytes", s.body_bytes, 1, kGiB, "Request body (413)");
   Integer(visit, "limits.body_ms", s.body_ms, 1, kDayMs, "Time for the whole request body (408)");
+  Integer(visit, "limits.bytes_in_flight", s.bytes_in_flight, 1, 1024 * kGiB,
+          "Bodies and answers of all requests together; more get 429 with Retry-After");
   Integer(visit, "limits.idle_ms", s.idle_ms, 1, kDayMs,
           "Time a connection may stay open between requests");
   Integer(visit, "limits.write_ms", s.write_ms, 1, kDayMs, "Time for a client to take its answer");
@@ -69,7 +71,8 @@ void VisitLimits(LimitSettings& s, const Visitor& visit) {
   Integer(visit, "limits.json_depth", s.json_depth, 1, 1000, "Nesting of JSON from outside");
   Integer(visit, "limits.inputs_per_request", s.inputs_per_request, 1, 1'000'000,
           "Texts in one embedding request");
-  Integer(visit, "limits.input_bytes", s.input_bytes, 1, kGiB, "One text");
+  Integer(visit, "limits.input_bytes", s.input_bytes, 1, kGiB,
+          "One text in bytes, or one list of token ids");
   Integer(visit, "limits.file_bytes", s.file_bytes, 1, 16 * kGiB,
           "A conversation, vector, risk or projection file");
   Integer(visit, "limits.conversation_turns", s.conversation_turns, 1, 1'000'000,

@@ -30,6 +30,7 @@ struct LimitSettings {
   std::int64_t header_ms = 10'000;
   std::int64_t body_bytes = 8 * 1024 * 1024;
   std::int64_t body_ms = 30'000;
+  std::int64_t bytes_in_flight = 256 * 1024 * 1024;
   std::int64_t idle_ms = 60'000;
   std::int64_t write_ms = 30'000;
   std::int64_t request_ms = 60'000;

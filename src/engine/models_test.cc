@@ -18,7 +18,10 @@ TEST(LocalModels, TheBuiltInModelIsAlwaysThere) {
 TEST(LocalModels, OthersAreNotFoundOrNotThereYet) {
   const auto models = OpenLocalModels({}).value();
   EXPECT_EQ(models->FindEmbedder("gpt-9").error().code, Code::kNotFound);
-  EXPECT_EQ(models->FindEmbedder(testing::TempDir()).error().code, Code::kUnimplemented);
+  EXPECT_EQ(models->FindEmbedder(testing::TempDir()).error().code, Code::kNotFound);
+  EngineSettings folder;
+  folder.model = testing::TempDir();
+  EXPECT_EQ(OpenLocalModels(folder).error().code, Code::kUnimplemented);
   EngineSettings unknown;
   unknown.model = "gpt-9";
   EXPECT_EQ(OpenLocalModels(unknown).error().code, Code::kNotFound);

@@ -15,11 +15,11 @@ Gateway::Gateway(const ModelCatalog& models, const GuardMonitor& monitor, GuardS
       guard_(settings.guard),
       clock_(clock) {}
 
-Result<> Gateway::CheckText(const std::string& text, std::string where) const {
-  if (text.size() <= static_cast<std::size_t>(limits_.input_bytes)) return {};
+Result<> Gateway::CheckSize(std::size_t size, std::string where) const {
+  if (size <= static_cast<std::size_t>(limits_.input_bytes)) return {};
   return FailAt(std::move(where), Code::kInvalidArgument,
-                "expected at most {} bytes, got {}; split the text", limits_.input_bytes,
-                text.size());
+                "expected at most {} bytes or ids, got {}; split the text", limits_.input_bytes,
+                size);
 }
 
 Result<EmbedReply> Gateway::Embed(std::string_view model, const EmbedRequest& request,
@@ -31,9 +31,10 @@ Result<EmbedReply> Gateway::Embed(std::string_view model, const EmbedRequest& re
                   limits_.inputs_per_request, request.inputs.size());
   }
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
-    if (const auto* text = std::get_if<std::string>(&request.inputs[i])) {
-      RETURN_IF_ERROR(CheckText(*text, fmt::format("input[{}]", i)));
-    }
+    const auto* text = std::get_if<std::string>(&request.inputs[i]);
+    const std::size_t size =
+        text != nullptr ? text->size() : std::get<TokenIds>(request.inputs[i]).ids.size();
+    RETURN_IF_ERROR(CheckSize(size, fmt::format("input[{}]", i)));
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, models_.FindEmbedder(model));
   ASSIGN_OR_RETURN(Embeddings embeddings, embedder->Embed(request, context));
@@ -49,8 +50,8 @@ Result<SafetyReply> Gateway::CheckSafety(const SafetyRequest& request,
     RETURN_IF_ERROR(GuardSessions::CheckId(request.conversation_id));
     id = request.conversation_id;
   }
-  RETURN_IF_ERROR(CheckText(request.user_message, "user_message"));
-  RETURN_IF_ERROR(CheckText(request.model_message, "model_message"));
+  RETURN_IF_ERROR(CheckSize(request.user_message.size(), "user_message"));
+  RETURN_IF_ERROR(CheckSize(request.model_message.size(), "model_message"));
 
   Result<TurnScores> scored = monitor_.Score(request.user_message, request.model_message, context);
   if (!scored) {

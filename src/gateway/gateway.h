@@ -54,7 +54,7 @@ class Gateway {
   std::vector<ModelInfo> Models() const { return models_.List(); }
 
  private:
-  Result<> CheckText(const std::string& text, std::string where) const;
+  Result<> CheckSize(std::size_t size, std::string where) const;
 
   const ModelCatalog& models_;
   const GuardMonitor& monitor_;

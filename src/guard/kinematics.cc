@@ -85,7 +85,8 @@ Result<std::optional<double>> Cosine(std::span<const double> v, std::span<const 
 Result<> CheckRisk(std::optional<double> risk, std::string_view name, int turn) {
   if (!risk || (std::isfinite(*risk) && *risk >= 0 && *risk <= kRiskMax)) return {};
   return FailAt(fmt::format("turn {}", turn), Code::kInvalidArgument,
-                "{} is {}; expected a finite number from 0 to 2", name, *risk);
+                "{} is {}; expected a finite number that is not negative, at most {}", name, *risk,
+                kRiskMax);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct HttpHeader {
 
 struct HttpRequest {
   std::string method;  // "GET"
-  std::string path;    // "/v1/models", without the query
+  std::string path;    // "/v1/models", percent-decoded, without the query
   std::string query;   // what follows "?", undecoded
   std::vector<HttpHeader> headers;
   std::string body;
@@ -54,7 +54,11 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
 
-  // Called on a worker thread.
+  // True for requests that are answered on the server's own thread, before anything that waits for
+  // a worker: they must take microseconds.
+  virtual bool IsQuick(const HttpRequest& request) const = 0;
+
+  // Called on a worker thread, or on the server's own if IsQuick.
   virtual void Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) = 0;
 
   // The body of a refusal that the server decides on itself, before or instead of Handle: a

@@ -2,6 +2,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/error.hpp>
+#include <optional>
 #include <utility>
 
 namespace garrison {
@@ -13,6 +14,43 @@ std::string_view View(boost::beast::string_view text) { return {text.data(), tex
 
 HttpRefusal BadRequest(std::string message) {
   return {400, Error{Code::kInvalidArgument, std::move(message), "", std::nullopt}};
+}
+
+bool IsChunkedAlone(const HttpParser& parser) {
+  const auto& message = parser.get();
+  return message.count(http::field::transfer_encoding) == 1 &&
+         boost::beast::iequals(message[http::field::transfer_encoding], "chunked");
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+// "/a%20b?c" or "http://host/a%20b?c" as "/a b"; nullopt if it is neither or the encoding is
+// broken.
+std::optional<std::string> DecodePath(std::string_view target) {
+  if (const std::size_t scheme = target.find("://"); scheme != 0 && target.starts_with("http")) {
+    if (scheme == std::string_view::npos) return std::nullopt;
+    const std::size_t slash = target.find('/', scheme + 3);
+    target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+  }
+  if (!target.starts_with('/')) return std::nullopt;
+  target = target.substr(0, target.find('?'));
+  std::string path;
+  for (std::size_t i = 0; i < target.size(); ++i) {
+    if (target[i] != '%') {
+      path += target[i];
+      continue;
+    }
+    const int high = i + 2 < target.size() ? HexDigit(target[i + 1]) : -1;
+    const int low = i + 2 < target.size() ? HexDigit(target[i + 2]) : -1;
+    if (high < 0 || low < 0) return std::nullopt;
+    path += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return path;
 }
 
 }  // namespace
@@ -48,25 +86,33 @@ Result<> CheckHeaders(const HttpParser& parser) {
     return Fail(Code::kInvalidArgument, "expected exactly one Host header, got {}",
                 message.count(http::field::host));
   }
-  if (message.target().empty() || message.target().front() != '/') {
-    return Fail(Code::kInvalidArgument, "expected a path that starts with \"/\"");
+  const bool has_encoding = message.count(http::field::transfer_encoding) > 0;
+  // RFC 9112, 6.1 and 6.3: a message whose end two parties could see in different places is
+  // refused.
+  if (has_encoding && (message.version() != 11 || !IsChunkedAlone(parser) ||
+                       message.count(http::field::content_length) > 0)) {
+    return Fail(Code::kInvalidArgument,
+                "expected Content-Length or \"Transfer-Encoding: chunked\", got another framing");
+  }
+  if (!DecodePath(View(message.target()))) {
+    return Fail(Code::kInvalidArgument, "expected a path that starts with \"/\", percent-encoded");
   }
   return {};
 }
 
-HttpRequest TakeRequest(HttpParser& parser) {
-  auto& message = parser.get();
+HttpRequest TakeHead(const HttpParser& parser) {
+  const auto& message = parser.get();
   HttpRequest request;
   request.method = View(message.method_string());
   const std::string_view target = View(message.target());
-  const std::size_t question = target.find('?');
-  request.path = target.substr(0, question);
-  if (question != std::string_view::npos) request.query = target.substr(question + 1);
+  request.path = DecodePath(target).value_or("/");
+  if (const std::size_t question = target.find('?'); question != std::string_view::npos) {
+    request.query = target.substr(question + 1);
+  }
   for (const auto& field : message) {
     request.headers.push_back(
         {std::string(View(field.name_string())), std::string(View(field.value()))});
   }
-  request.body = std::move(message.body());
   return request;
 }
 
@@ -74,19 +120,24 @@ tl::expected<HttpRequest, HttpRefusal> ParseHttpRequest(std::string_view bytes,
                                                         const HttpParserLimits& limits,
                                                         std::size_t& consumed) {
   HttpParser parser;
-  parser.eager(true);
+  parser.eager(false);  // stop after the headers, as the server does
   SetLimits(parser, limits);
   boost::system::error_code error;
   consumed = 0;
+  std::optional<HttpRequest> request;
   while (!parser.is_done()) {
     const std::size_t used = parser.put(boost::asio::buffer(bytes.substr(consumed)), error);
     consumed += used;
     if (error) return tl::unexpected(RefusalOf(error, limits));
+    if (parser.is_header_done() && !request) {
+      const Result<> checked = CheckHeaders(parser);
+      if (!checked) return tl::unexpected(HttpRefusal{400, checked.error()});
+      request = TakeHead(parser);
+    }
     if (used == 0) return tl::unexpected(BadRequest("the message ends too early"));
   }
-  const Result<> checked = CheckHeaders(parser);
-  if (!checked) return tl::unexpected(HttpRefusal{400, checked.error()});
-  return TakeRequest(parser);
+  request->body = std::move(parser.get().body());
+  return *std::move(request);
 }
 
 }  // namespace garrison

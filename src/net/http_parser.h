@@ -29,11 +29,13 @@ struct HttpRefusal {
 HttpRefusal RefusalOf(boost::system::error_code error, const HttpParserLimits& limits);
 
 // Checks that hold once the headers are complete: version 1.0 or 1.1, one Host for 1.1, a target
-// that is a path, no upgrade.
+// with a path, and one framing only: no Transfer-Encoding but a single "chunked", and that without
+// a length.
 Result<> CheckHeaders(const HttpParser& parser);
 
-// REQUIRES: parser.is_done() and CheckHeaders passed. Takes the body out of it.
-HttpRequest TakeRequest(HttpParser& parser);
+// Everything but the body. To be called between the headers and the body: the parser puts trailers
+// among the headers later. REQUIRES: parser.is_header_done() and CheckHeaders passed.
+HttpRequest TakeHead(const HttpParser& parser);
 
 // One whole message from memory, as the server would read it; for tests and fuzzing. `consumed` is
 // set to the bytes that belong to the message.

@@ -18,9 +18,11 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 #include <ctime>
+#include <exception>
 #include <future>
 #include <list>
 #include <map>
+#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -46,9 +48,9 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // How often a request that is being worked on looks whether its client is still there.
 constexpr Milliseconds kClientPoll{100};
 // After an answer that ends the connection, what the client still sends is read and dropped for
-// this long and this much, so that the answer is not lost to a TCP reset.
-constexpr Milliseconds kLingerTime{1000};
-constexpr std::size_t kLingerBytes = 1 << 20;
+// this long, up to two bodies of the allowed size: many clients read nothing before they have sent
+// all, and a TCP reset would lose the answer.
+constexpr Milliseconds kLingerTime{2000};
 // Pause after a failed accept (out of file descriptors).
 constexpr Milliseconds kAcceptPause{100};
 
@@ -187,6 +189,7 @@ class Server final : public HttpServer {
     return {open_.load(), accepted_.load(), refused_.load(), gone_.load()};
   }
   std::size_t Shutdown() override;
+  void HurryShutdown() override;
 
  private:
   struct Connection {
@@ -194,6 +197,9 @@ class Server final : public HttpServer {
     bool busy = false;  // between the first byte of a request and the last of its answer
     std::shared_ptr<Exchange> exchange;
   };
+
+  class Registration;
+  class Charge;
 
   asio::awaitable<void> Accept();
   asio::awaitable<void> ServePlain(tcp::socket socket, std::string address);
@@ -206,9 +212,11 @@ class Server final : public HttpServer {
   template <typename Stream>
   asio::awaitable<std::optional<HttpRefusal>> ReadRequest(Stream& stream,
                                                           boost::beast::flat_buffer& buffer,
-                                                          HttpParser& parser, Watchdog& watchdog);
+                                                          HttpParser& parser, HttpRequest& request,
+                                                          Charge& charge, Watchdog& watchdog);
   asio::awaitable<std::optional<HttpResponse>> Answer(HttpRequest request, tcp::socket& socket,
                                                       Connection& connection);
+  void Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange);
   template <typename Stream>
   asio::awaitable<bool> Write(Stream& stream, http::response<http::string_body>& message,
                               Watchdog& watchdog);
@@ -216,10 +224,8 @@ class Server final : public HttpServer {
   asio::awaitable<void> Linger(Stream& stream, boost::beast::flat_buffer& buffer,
                                Watchdog& watchdog);
 
-  std::list<Connection>::iterator Register(tcp::socket& socket);
-  void Unregister(std::list<Connection>::iterator connection, const std::string& address);
   void StopIdle();
-  std::size_t CutOff();
+  void CutOff();
 
   // Constant after Listen.
   const HttpServerOptions options_;
@@ -238,7 +244,11 @@ class Server final : public HttpServer {
   asio::steady_timer slot_free_;
   std::list<Connection> connections_;
   std::map<std::string, std::size_t> by_address_;
+  std::uint64_t bytes_in_flight_ = 0;
   bool draining_ = false;
+  bool hurried_ = false;
+  bool cut_off_ = false;
+  std::size_t cut_ = 0;  // read after the thread has ended
   std::optional<std::promise<void>> drained_;
 
   ThreadPool pool_;
@@ -288,7 +298,11 @@ asio::awaitable<void> Server::Accept() {
     const std::string address = peer.address().to_string();
     std::size_t& count = by_address_[address];
     if (count >= options_.connections_per_address) {
-      ++refused_;
+      if (refused_++ % 1000 == 0) {
+        logger_.Warning(
+            "{} has {} connections open; more are closed (limits.connections_per_address)", address,
+            count);
+      }
       continue;  // the socket closes here
     }
     ++count;
@@ -303,42 +317,83 @@ asio::awaitable<void> Server::Accept() {
   }
 }
 
-std::list<Server::Connection>::iterator Server::Register(tcp::socket& socket) {
-  connections_.push_front(Connection{&socket, false, nullptr});
-  return connections_.begin();
-}
-
-void Server::Unregister(std::list<Connection>::iterator connection, const std::string& address) {
-  connections_.erase(connection);
-  const auto count = by_address_.find(address);
-  if (--count->second == 0) by_address_.erase(count);
-  --open_;
-  slot_free_.cancel();
-  if (drained_ && open_ == 0) {
-    drained_->set_value();
-    drained_.reset();
+// A connection in the server's books, for as long as it lives.
+class Server::Registration {
+ public:
+  Registration(Server& server, tcp::socket& socket, std::string address)
+      : server_(server), address_(std::move(address)) {
+    server_.connections_.push_front(Connection{&socket, false, nullptr});
+    connection_ = server_.connections_.begin();
   }
-}
+  ~Registration() {
+    server_.connections_.erase(connection_);
+    const auto count = server_.by_address_.find(address_);
+    if (--count->second == 0) server_.by_address_.erase(count);
+    --server_.open_;
+    server_.slot_free_.cancel();
+    if (server_.drained_ && server_.open_ == 0) {
+      server_.drained_->set_value();
+      server_.drained_.reset();
+    }
+  }
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+
+  Connection& connection() { return *connection_; }
+
+ private:
+  Server& server_;
+  const std::string address_;
+  std::list<Connection>::iterator connection_;
+};
+
+// Bytes of bodies and answers that one request holds.
+class Server::Charge {
+ public:
+  explicit Charge(Server& server) : server_(server) {}
+  ~Charge() { server_.bytes_in_flight_ -= bytes_; }
+  Charge(const Charge&) = delete;
+  Charge& operator=(const Charge&) = delete;
+
+  // False, and nothing is charged, when there is no room.
+  bool TryAdd(std::uint64_t bytes) {
+    if (bytes > 0 && server_.bytes_in_flight_ + bytes > server_.options_.bytes_in_flight)
+      return false;
+    Add(bytes);
+    return true;
+  }
+  // What exists already counts whether there is room or not.
+  void Add(std::uint64_t bytes) {
+    bytes_ += bytes;
+    server_.bytes_in_flight_ += bytes;
+  }
+
+ private:
+  Server& server_;
+  std::uint64_t bytes_ = 0;
+};
 
 asio::awaitable<void> Server::ServePlain(tcp::socket socket, std::string address) {
-  const auto connection = Register(socket);
-  {
-    Watchdog watchdog(socket);
-    co_await Serve(socket, *connection, watchdog);
+  Registration registration(*this, socket, std::move(address));
+  Watchdog watchdog(socket);
+  try {
+    co_await Serve(socket, registration.connection(), watchdog);
+  } catch (const std::exception& error) {  // out of memory: this connection ends, the others go on
+    logger_.Error("a connection failed: {}", error.what());
   }
-  Unregister(connection, address);
 }
 
 asio::awaitable<void> Server::ServeTls(tcp::socket socket, std::string address) {
   TlsStream stream(std::move(socket), *tls_);
-  const auto connection = Register(stream.next_layer());
-  {
-    Watchdog watchdog(stream.next_layer());
-    watchdog.Arm(options_.header_time);
+  Registration registration(*this, stream.next_layer(), std::move(address));
+  Watchdog watchdog(stream.next_layer());
+  watchdog.Arm(options_.header_time);
+  try {
     auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, kAwait);
-    if (!error) co_await Serve(stream, *connection, watchdog);
+    if (!error) co_await Serve(stream, registration.connection(), watchdog);
+  } catch (const std::exception& error) {
+    logger_.Error("a connection failed: {}", error.what());
   }
-  Unregister(connection, address);
 }
 
 template <typename Stream>
@@ -368,7 +423,10 @@ asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer
                                        Connection& connection, Watchdog& watchdog) {
   HttpParser parser;
   SetLimits(parser, parser_limits_);
-  std::optional<HttpRefusal> refusal = co_await ReadRequest(stream, buffer, parser, watchdog);
+  Charge charge(*this);
+  HttpRequest request;
+  std::optional<HttpRefusal> refusal =
+      co_await ReadRequest(stream, buffer, parser, request, charge, watchdog);
   watchdog.Disarm();
   if (refusal && refusal->status == 0) co_return false;  // the client left in the middle
   const unsigned version = refusal ? 11 : parser.get().version();
@@ -379,12 +437,12 @@ asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer
   if (refusal) {
     response = handler_.Refuse(refusal->status, refusal->error);
   } else {
-    HttpRequest request = TakeRequest(parser);
     auto answer = Answer(std::move(request), Lowest(stream), connection);
     std::optional<HttpResponse> made = co_await std::move(answer);
     if (!made) co_return false;
     response = *std::move(made);
   }
+  charge.Add(response.body.size());
   keep_alive = keep_alive && !draining_;
   auto message = ToBeast(std::move(response), head_only, version, keep_alive);
   const bool written = co_await Write(stream, message, watchdog);
@@ -393,10 +451,9 @@ asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer
 
 // A refusal with status 0 means that nobody is there to be answered.
 template <typename Stream>
-asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(Stream& stream,
-                                                                boost::beast::flat_buffer& buffer,
-                                                                HttpParser& parser,
-                                                                Watchdog& watchdog) {
+asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(
+    Stream& stream, boost::beast::flat_buffer& buffer, HttpParser& parser, HttpRequest& request,
+    Charge& charge, Watchdog& watchdog) {
   const auto failed = [&](error_code error, const char* part, Milliseconds time) -> HttpRefusal {
     if (watchdog.fired()) {
       return {408, Error{Code::kDeadlineExceeded,
@@ -417,15 +474,27 @@ asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(Stream& stream,
   if (const Result<> checked = CheckHeaders(parser); !checked) {
     co_return HttpRefusal{400, checked.error()};
   }
+  request = TakeHead(parser);
+  const auto length = parser.content_length();
+  const std::uint64_t body_bytes = length ? *length : parser.is_done() ? 0 : options_.body_bytes;
+  if (!charge.TryAdd(body_bytes)) {
+    co_return HttpRefusal{
+        429,
+        Error{Code::kResourceExhausted,
+              "too many bytes are on their way already (limits.bytes_in_flight); try again shortly",
+              "", std::chrono::seconds(1)}};
+  }
   watchdog.Arm(options_.body_time);
-  if (!parser.is_done() &&
-      boost::beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+  const bool expects = parser.get().version() == 11 &&
+                       boost::beast::iequals(parser.get()[http::field::expect], "100-continue");
+  if (!parser.is_done() && expects) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     auto [error, sent] = co_await http::async_write(stream, go_on, kAwait);
     if (error) co_return HttpRefusal{0, Error{}};
   }
-  auto [body_error, body_bytes] = co_await http::async_read(stream, buffer, parser, kAwait);
+  auto [body_error, received] = co_await http::async_read(stream, buffer, parser, kAwait);
   if (body_error) co_return failed(body_error, "body", options_.body_time);
+  request.body = std::move(parser.get().body());
   co_return std::nullopt;
 }
 
@@ -438,15 +507,18 @@ asio::awaitable<std::optional<HttpResponse>> Server::Answer(HttpRequest request,
   request.stop = exchange->stop.get_token();
   const SteadyTime deadline = std::chrono::steady_clock::now() + options_.request_time;
   request.deadline = deadline;
-  // std::function wants a copyable task.
-  auto shared = std::make_shared<std::pair<HttpRequest, std::unique_ptr<ResponseWriter>>>(
-      std::move(request), std::make_unique<ExchangeWriter>(exchange, handler_));
-  const Result<> submitted = pool_.Submit(
-      [this, shared] { handler_.Handle(std::move(shared->first), std::move(shared->second)); });
-  if (!submitted) {
-    connection.exchange = nullptr;
-    co_return handler_.Refuse(submitted.error().code == Code::kUnavailable ? 503 : 429,
-                              submitted.error());
+  if (handler_.IsQuick(request)) {
+    Handle(std::move(request), exchange);
+  } else {
+    // std::function wants a copyable task.
+    auto shared = std::make_shared<HttpRequest>(std::move(request));
+    const Result<> submitted =
+        pool_.Submit([this, shared, exchange] { Handle(std::move(*shared), exchange); });
+    if (!submitted) {
+      connection.exchange = nullptr;
+      co_return handler_.Refuse(submitted.error().code == Code::kUnavailable ? 503 : 429,
+                                submitted.error());
+    }
   }
   while (!exchange->response) {
     exchange->answered.expires_at(
@@ -470,6 +542,14 @@ asio::awaitable<std::optional<HttpResponse>> Server::Answer(HttpRequest request,
   }
   connection.exchange = nullptr;
   co_return std::move(exchange->response);
+}
+
+void Server::Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange) {
+  try {
+    handler_.Handle(std::move(request), std::make_unique<ExchangeWriter>(exchange, handler_));
+  } catch (const std::bad_alloc&) {  // the writer has answered 500 as it went
+    logger_.Error("out of memory while answering a request");
+  }
 }
 
 // False when the client stopped taking bytes or left.
@@ -514,18 +594,26 @@ void Server::StopIdle() {
   }
 }
 
-std::size_t Server::CutOff() {
-  std::size_t cut = 0;
+// Once: what is cut off is counted.
+void Server::CutOff() {
+  if (cut_off_) return;
+  cut_off_ = true;
   error_code ignored;
   for (Connection& connection : connections_) {
+    if (connection.busy) ++cut_;
     if (connection.exchange != nullptr) {
-      ++cut;
       connection.exchange->stop.request_stop();
       connection.exchange->answered.cancel();
     }
     connection.socket->close(ignored);
   }
-  return cut;
+}
+
+void Server::HurryShutdown() {
+  asio::post(io_, [this] {
+    hurried_ = true;
+    if (draining_) CutOff();
+  });
 }
 
 std::size_t Server::Shutdown() {
@@ -537,21 +625,18 @@ std::size_t Server::Shutdown() {
       drained.set_value();
     } else {
       drained_ = std::move(drained);
+      if (hurried_) CutOff();  // the hurry came first
     }
   });
-  std::size_t cut = 0;
   if (all_closed.wait_for(options_.drain_time) != std::future_status::ready) {
-    std::promise<std::size_t> counted;
-    auto count = counted.get_future();
-    asio::post(io_, [this, &counted] { counted.set_value(CutOff()); });
-    cut = count.get();
+    HurryShutdown();
     all_closed.wait();
   }
   // Workers first: a task that still runs posts its late answer to a live io_context.
   pool_.Stop();
   io_.stop();
   thread_.join();
-  return cut;
+  return cut_;
 }
 
 }  // namespace

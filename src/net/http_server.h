@@ -26,6 +26,8 @@ struct HttpServerOptions {
   std::size_t connections_per_address = 256;
   std::uint32_t header_bytes = 16 * 1024;
   std::uint64_t body_bytes = 8 * 1024 * 1024;
+  // Bodies being received or worked on and answers being sent, in total; more are answered 429.
+  std::uint64_t bytes_in_flight = 256 * 1024 * 1024;
   std::chrono::milliseconds header_time{10'000};   // first byte to end of headers, in total
   std::chrono::milliseconds body_time{30'000};     // the whole body, in total
   std::chrono::milliseconds idle_time{60'000};     // between requests
@@ -60,6 +62,10 @@ class HttpServer {
   // cancels and closes the rest. Returns the number of requests that were cut off. Any thread;
   // once.
   virtual std::size_t Shutdown() = 0;
+
+  // Ends a Shutdown that is under way, or that comes: what still runs is cut off at once. Any
+  // thread.
+  virtual void HurryShutdown() = 0;
 };
 
 }  // namespace garrison

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <latch>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -29,17 +30,22 @@ class TestHandler final : public HttpHandler {
     response.headers.push_back({"X-Path", request.path});
     writer->Send(std::move(response));
   }
+  bool IsQuick(const HttpRequest& request) const override { return request.path == "/quick"; }
   HttpResponse Refuse(int status, const Error& error) override {
+    ++refused_[status];
     return {status, "text/plain", error.ToString(), {}};
   }
   void AwaitHeld() { held_.wait(); }
   void Release() { released_ = true; }
   int stopped() const { return stopped_; }
+  // On the server's thread only; read it after Shutdown.
+  const std::map<int, int>& refused() const { return refused_; }
 
  private:
   std::latch held_{1};
   std::atomic<bool> released_ = false;
   std::atomic<int> stopped_ = 0;
+  std::map<int, int> refused_;
 };
 
 class HttpServerTest : public testing::Test {
@@ -213,6 +219,52 @@ TEST_F(HttpServerTest, LimitQueueAnswers429) {
   EXPECT_GE(refused, 1);
   EXPECT_LE(refused, 9);
   EXPECT_EQ(held.Receive().status, 200);
+  server_->Shutdown();
+  EXPECT_EQ(handler_.refused(), (std::map<int, int>{{429, refused}}));
+}
+
+TEST_F(HttpServerTest, QuickRequestsDoNotWaitForAWorker) {
+  options_.workers = 1;
+  options_.queue = 1;
+  Start();
+  TestClient held(server_->port()), quick(server_->port());
+  held.Send(HttpGet("/hold"));
+  handler_.AwaitHeld();
+  quick.Send(HttpGet("/quick"));
+  EXPECT_EQ(quick.Receive().status, 200);
+  handler_.Release();
+  EXPECT_EQ(held.Receive().status, 200);
+}
+
+TEST_F(HttpServerTest, LimitBytesInFlight) {
+  options_.bytes_in_flight = 1000;
+  Start();
+  TestClient slow(server_->port()), chunked(server_->port());
+  const std::string most(900, 'a');
+  slow.Send(
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(slow.Receive().status, 100);
+  TestClient second(server_->port());
+  second.Send(HttpPost("/echo", std::string(200, 'b')));
+  EXPECT_EQ(second.Receive().status, 429);
+  // A length that is not known counts as the largest.
+  chunked.Send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  EXPECT_EQ(chunked.Receive().status, 429);
+  TestClient without_body(server_->port());
+  without_body.Send(HttpGet("/quick"));
+  EXPECT_EQ(without_body.Receive().status, 200);
+  slow.Send(most);
+  EXPECT_EQ(slow.Receive().body, most);
+  slow.Send(HttpPost("/echo", most));
+  EXPECT_EQ(slow.Receive().body, most);
+}
+
+TEST_F(HttpServerTest, AnHttp10ClientGetsNo100Continue) {
+  Start();
+  TestClient client(server_->port());
+  client.Send("POST /echo HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  client.Send("ok");
+  EXPECT_EQ(client.Receive().status, 200);
 }
 
 TEST_F(HttpServerTest, LimitConnectionsMakesOthersWait) {
@@ -286,6 +338,20 @@ TEST_F(HttpServerTest, ShutdownCutsOffWhatDoesNotFinishInTime) {
   EXPECT_EQ(server_->Shutdown(), 1u);
   EXPECT_EQ(handler_.stopped(), 1);
   EXPECT_EQ(client.Receive().status, 0);
+}
+
+TEST_F(HttpServerTest, ShutdownCanBeHurriedAndCountsHalfSentRequests) {
+  Start();
+  TestClient half(server_->port());
+  half.Send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(half.Receive().status, 100);
+  std::thread shutdown([&] { EXPECT_EQ(server_->Shutdown(), 1u); });
+  std::thread hurry([&] {
+    while (server_->stats().connections_open != 0) server_->HurryShutdown();
+  });
+  EXPECT_TRUE(half.ServerClosed());
+  hurry.join();
+  shutdown.join();
 }
 
 TEST_F(HttpServerTest, ManyClientsAtOnceGetTheirOwnAnswers) {

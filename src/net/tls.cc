@@ -28,8 +28,13 @@ Result<std::unique_ptr<ssl::context>> MakeServerTls(const std::string& certifica
   boost::system::error_code error;
   context->use_certificate_chain_file(certificate, error);
   if (error) return TlsFailure(certificate, error, "a PEM certificate chain");
+  // Without this OpenSSL would ask for a passphrase on the terminal.
+  context->set_password_callback(
+      [](std::size_t, ssl::context::password_purpose) { return std::string(); }, error);
   context->use_private_key_file(key, ssl::context::pem, error);
-  if (error) return TlsFailure(key, error, "the PEM private key of the certificate");
+  if (error) {
+    return TlsFailure(key, error, "the PEM private key of the certificate, without a passphrase");
+  }
   if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
     return FailAt(key, Code::kInvalidArgument, "the key does not belong to {}", certificate);
   }

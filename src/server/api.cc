@@ -13,6 +13,7 @@ namespace garrison {
 namespace {
 
 constexpr std::size_t kRequestIdMax = 128;
+constexpr std::size_t kExcerptMax = 100;
 
 HttpResponse JsonResponse(std::string body, int status = 200) {
   HttpResponse response;
@@ -29,6 +30,9 @@ HttpResponse ErrorResponse(int status, const Error& error) {
   }
   return response;
 }
+
+// What a client sent, as an error may repeat it.
+std::string_view Excerpt(std::string_view text) { return text.substr(0, kExcerptMax); }
 
 // An id from outside goes into logs and headers: only what cannot break either is kept.
 bool IsPlainId(std::string_view id) {
@@ -50,15 +54,20 @@ Api::Api(const Gateway& gateway, Metrics& metrics, const Settings& settings, con
           std::chrono::duration_cast<std::chrono::seconds>(clock.WallNow().time_since_epoch())
               .count()) {}
 
+std::string Api::RouteList() {
+  std::string list;
+  for (const Route& route : Routes()) {
+    list += fmt::format("{}{} {}", list.empty() ? "" : ", ", route.method, route.path);
+  }
+  return list;
+}
+
 const std::vector<Api::Route>& Api::Routes() {
   static const std::vector<Route> routes = {
-      {"POST", "/v1/embeddings", &Api::Embeddings},
-      {"GET", "/v1/models", &Api::Models},
-      {"GET", "/v1/models/*", &Api::Model},
-      {"POST", "/check-safety", &Api::CheckSafety},
-      {"GET", "/health", &Api::Health},
-      {"GET", "/ready", &Api::Ready},
-      {"GET", "/metrics", &Api::ReadMetrics},
+      {"POST", "/v1/embeddings", &Api::Embeddings}, {"GET", "/v1/models", &Api::Models},
+      {"GET", "/v1/models/*", &Api::Model},         {"POST", "/check-safety", &Api::CheckSafety},
+      {"GET", "/health", &Api::Health, true},       {"GET", "/ready", &Api::Ready, true},
+      {"GET", "/metrics", &Api::ReadMetrics, true},
   };
   return routes;
 }
@@ -85,25 +94,35 @@ HttpResponse Api::Dispatch(const HttpRequest& request, const RequestContext& con
   if (route == nullptr && allowed.empty()) {
     return ErrorResponse(
         404, Error{Code::kNotFound,
-                   fmt::format("there is no {}; docs/api.md lists the routes", request.path), "",
-                   std::nullopt});
+                   fmt::format("there is no {}; there are {}", Excerpt(request.path), RouteList()),
+                   "", std::nullopt});
   }
   if (route == nullptr) {
-    HttpResponse response = ErrorResponse(
-        405, Error{Code::kUnimplemented,
-                   fmt::format("expected {} {}, got {}", allowed, request.path, request.method), "",
-                   std::nullopt});
+    HttpResponse response =
+        ErrorResponse(405, Error{Code::kUnimplemented,
+                                 fmt::format("expected {} {}, got {}", allowed,
+                                             Excerpt(request.path), Excerpt(request.method)),
+                                 "", std::nullopt});
     response.headers.push_back({"Allow", allowed});
     return response;
   }
   route_name = route->path;
-  Result<HttpResponse> answer = (this->*route->answer)(request, context);
+  // Clients that left while their request waited cost nothing more.
+  Result<> wanted = context.Check(clock_.Now());
+  Result<HttpResponse> answer =
+      wanted ? (this->*route->answer)(request, context) : tl::unexpected(std::move(wanted).error());
   if (answer) return *std::move(answer);
   const int status = HttpStatusOf(answer.error().code);
-  if (status >= 500) {
+  if (status == 500) {
     logger_.Error("request {} {} failed: {}", context.id, route->path, answer.error().ToString());
   }
   return ErrorResponse(status, answer.error());
+}
+
+bool Api::IsQuick(const HttpRequest& request) const {
+  std::string allowed;
+  const Route* route = FindRoute(request, allowed);
+  return route != nullptr && route->quick;
 }
 
 void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
@@ -120,8 +139,10 @@ void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
 }
 
 HttpResponse Api::Refuse(int status, const Error& error) {
-  metrics_.CountRequest("refused", status, 0);
-  return ErrorResponse(status, error);
+  metrics_.CountRefusal(status);
+  HttpResponse response = ErrorResponse(status, error);
+  response.headers.push_back({"X-Request-ID", new_id_()});
+  return response;
 }
 
 Result<HttpResponse> Api::Embeddings(const HttpRequest& request, const RequestContext& context) {
@@ -145,7 +166,7 @@ Result<HttpResponse> Api::Model(const HttpRequest& request, const RequestContext
     if (model.id == id) return JsonResponse(EncodeOpenAiModel(model, started_s_));
   }
   return FailAt("model", Code::kNotFound, "there is no model \"{}\"; GET /v1/models lists them",
-                id);
+                Excerpt(id));
 }
 
 Result<HttpResponse> Api::CheckSafety(const HttpRequest& request, const RequestContext& context) {

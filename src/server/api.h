@@ -27,10 +27,12 @@ class Api final : public HttpHandler {
   Api(const Gateway& gateway, Metrics& metrics, const Settings& settings, const Clock& clock,
       Logger& logger, NewId new_id);
 
+  bool IsQuick(const HttpRequest& request) const override;
   void Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) override;
   HttpResponse Refuse(int status, const Error& error) override;
 
-  // GET /ready answers 503 from now on, so that load balancers turn away before the service stops.
+  // GET /ready answers 503 from now on. The port closes right after, so only connections that are
+  // open and busy see it; a load balancer sees the port closed.
   void StopBeingReady() { ready_ = false; }
 
  private:
@@ -40,8 +42,10 @@ class Api final : public HttpHandler {
     // An exact path, or a prefix when it ends in "/*".
     std::string_view path;
     Answer answer;
+    bool quick = false;  // answered without waiting for a worker
   };
   static const std::vector<Route>& Routes();
+  static std::string RouteList();
   const Route* FindRoute(const HttpRequest& request, std::string& allowed) const;
   HttpResponse Dispatch(const HttpRequest& request, const RequestContext& context,
                         std::string_view& route_name);

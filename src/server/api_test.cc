@@ -35,7 +35,12 @@ class ApiTest : public testing::Test {
     api_.Handle(std::move(request), std::make_unique<Writer>(response));
     return response.value();
   }
-  HttpResponse Get(std::string path) { return Call({"GET", std::move(path), "", {}, "", {}, {}}); }
+  HttpResponse Get(std::string path) {
+    HttpRequest request;
+    request.method = "GET";
+    request.path = std::move(path);
+    return Call(std::move(request));
+  }
   HttpResponse Post(std::string path, std::string body) {
     HttpRequest request;
     request.method = "POST";
@@ -148,6 +153,34 @@ TEST_F(ApiTest, HealthAndReadiness) {
   api_.StopBeingReady();
   EXPECT_EQ(Get("/ready").status, 503);
   EXPECT_EQ(Get("/health").status, 200);
+}
+
+TEST_F(ApiTest, ARequestWhoseClientLeftOrWhoseTimeIsUpIsNotEvenParsed) {
+  std::stop_source stop;
+  stop.request_stop();
+  HttpRequest left;
+  left.method = "POST";
+  left.path = "/v1/embeddings";
+  left.body = "not json";
+  left.stop = stop.get_token();
+  EXPECT_EQ(Call(left).status, 499);
+  HttpRequest late;
+  late.method = "GET";
+  late.path = "/v1/models";
+  late.deadline = clock_.Now();
+  EXPECT_EQ(Call(late).status, 504);
+}
+
+TEST_F(ApiTest, OnlyWhatMustAlwaysAnswerIsQuick) {
+  const auto quick = [&](const char* method, const char* path) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    return api_.IsQuick(request);
+  };
+  EXPECT_TRUE(quick("GET", "/health") && quick("HEAD", "/ready") && quick("GET", "/metrics"));
+  EXPECT_FALSE(quick("POST", "/v1/embeddings") || quick("POST", "/check-safety") ||
+               quick("GET", "/x"));
 }
 
 TEST_F(ApiTest, RequestIdsAreEchoedWhenTheyAreHarmless) {

@@ -64,6 +64,10 @@ void Metrics::CountRequest(std::string_view route, int status, double seconds) {
   impl_->durations.Add({{"route", name}}, DurationBuckets()).Observe(seconds);
 }
 
+void Metrics::CountRefusal(int status) {
+  impl_->requests.Add({{"route", "refused"}, {"status", std::to_string(status)}}).Increment();
+}
+
 void Metrics::CountEmbedding(std::size_t inputs, std::size_t tokens) {
   impl_->inputs.Increment(static_cast<double>(inputs));
   impl_->tokens.Increment(static_cast<double>(tokens));

@@ -17,6 +17,8 @@ class Metrics {
 
   // One answered request. `route` is the pattern of the route table, never the client's own path.
   void CountRequest(std::string_view route, int status, double seconds);
+  // One request that the server refused itself, before any route had it.
+  void CountRefusal(int status);
   void CountEmbedding(std::size_t inputs, std::size_t tokens);
   void CountTurn(std::string_view action);
 

@@ -4,7 +4,6 @@
 
 #include <bit>
 #include <iterator>
-#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -23,28 +22,11 @@ tl::unexpected<Error> WrongType(std::string where, std::string_view expected, co
                 JsonTypeName(got));
 }
 
-Result<TokenIds> DecodeTokenIds(const Json& list, const std::string& where) {
-  TokenIds tokens;
-  tokens.ids.reserve(list.size());
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const Json& id = list[i];
-    const std::string place = fmt::format("{}[{}]", where, i);
-    if (!id.is_number_integer()) return WrongType(place, "a token id (a whole number)", id);
-    // Unsigned values above 2^63 would wrap when read as signed.
-    if (id.is_number_unsigned() ? id.get<std::uint64_t>() > std::numeric_limits<std::int32_t>::max()
-                                : id.get<std::int64_t>() < 0) {
-      return FailAt(place, Code::kInvalidArgument,
-                    "expected a token id from 0 to 2147483647, got {}", id.dump());
-    }
-    tokens.ids.push_back(id.get<std::int32_t>());
-  }
-  return tokens;
-}
-
 Result<EmbedInput> DecodeInput(const Json& input, const std::string& where) {
   if (input.is_string()) return EmbedInput(input.get<std::string>());
   if (input.is_array()) {
-    ASSIGN_OR_RETURN(TokenIds tokens, DecodeTokenIds(input, where));
+    TokenIds tokens;
+    ASSIGN_OR_RETURN(tokens.ids, JsonTokenIds(input, where));
     return EmbedInput(std::move(tokens));
   }
   return WrongType(where, "a string or a list of token ids", input);
@@ -63,7 +45,8 @@ Result<std::vector<EmbedInput>> DecodeInputs(const Json& input) {
     return FailAt("input", Code::kInvalidArgument, "expected at least one text, got an empty list");
   }
   if (input.front().is_number()) {
-    ASSIGN_OR_RETURN(TokenIds tokens, DecodeTokenIds(input, "input"));
+    TokenIds tokens;
+    ASSIGN_OR_RETURN(tokens.ids, JsonTokenIds(input, "input"));
     inputs.emplace_back(std::move(tokens));
     return inputs;
   }
