@@ -9,7 +9,7 @@ function(garrison_module name)
   target_link_libraries(garrison_${name} PUBLIC garrison_flags ${arg_USES} PRIVATE ${arg_LIBRARIES})
   if(GARRISON_TESTS AND arg_TESTS)
     add_executable(${name}_test ${arg_TESTS})
-    target_link_libraries(${name}_test PRIVATE garrison_${name} ${arg_LIBRARIES} GTest::gtest GTest::gmock
+    target_link_libraries(${name}_test PRIVATE garrison_${name} ${arg_LIBRARIES} GTest::gtest
       GTest::gtest_main rapidcheck)
     target_compile_definitions(${name}_test PRIVATE
       GARRISON_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

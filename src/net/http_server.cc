@@ -1,7 +1,5 @@
 #include "net/http_server.h"
 
-#include <netinet/tcp.h>
-
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -17,7 +15,6 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
-#include <ctime>
 #include <exception>
 #include <future>
 #include <list>
@@ -27,8 +24,8 @@
 #include <thread>
 #include <utility>
 
-#include "base/check.h"
 #include "base/thread_pool.h"
+#include "net/http_exchange.h"
 #include "net/http_parser.h"
 #include "net/tls.h"
 
@@ -56,114 +53,6 @@ constexpr Milliseconds kAcceptPause{100};
 
 tcp::socket& Lowest(tcp::socket& stream) { return stream; }
 tcp::socket& Lowest(TlsStream& stream) { return stream.next_layer(); }
-
-// Cancels what a socket is waiting for when the time is up. Lives on the server's thread.
-class Watchdog {
- public:
-  explicit Watchdog(tcp::socket& socket)
-      : timer_(socket.get_executor()), state_(std::make_shared<State>(State{&socket})) {}
-  ~Watchdog() { state_->socket = nullptr; }
-  Watchdog(const Watchdog&) = delete;
-  Watchdog& operator=(const Watchdog&) = delete;
-
-  void Arm(Milliseconds time) {
-    state_->fired = false;
-    const std::uint64_t round = ++state_->round;
-    timer_.expires_after(time);
-    // A timer that ran out just before it was set anew still calls its handler, even after this
-    // object is gone: hence the shared state and the round.
-    timer_.async_wait([state = state_, round](error_code error) {
-      if (error || state->round != round || state->socket == nullptr) return;
-      state->fired = true;
-      error_code ignored;
-      state->socket->cancel(ignored);
-    });
-  }
-  void Disarm() {
-    ++state_->round;
-    timer_.cancel();
-  }
-  bool fired() const { return state_->fired; }
-
- private:
-  struct State {
-    tcp::socket* socket;
-    bool fired = false;
-    std::uint64_t round = 0;
-  };
-  asio::steady_timer timer_;
-  const std::shared_ptr<State> state_;
-};
-
-// One request between the connection that waits for its answer and the worker that makes it.
-// `response` and `answered` belong to the server's thread.
-struct Exchange {
-  explicit Exchange(const asio::any_io_executor& executor) : answered(executor) {}
-  std::stop_source stop;
-  std::optional<HttpResponse> response;
-  asio::steady_timer answered;
-};
-
-class ExchangeWriter final : public ResponseWriter {
- public:
-  ExchangeWriter(std::shared_ptr<Exchange> exchange, HttpHandler& handler)
-      : exchange_(std::move(exchange)), handler_(handler) {}
-  ~ExchangeWriter() override {
-    if (exchange_ == nullptr) return;
-    Send(handler_.Refuse(500, Error{Code::kInternal, "the request was dropped without an answer",
-                                    "", std::nullopt}));
-  }
-  void Send(HttpResponse response) override {
-    CHECK(exchange_ != nullptr);
-    auto executor = exchange_->answered.get_executor();
-    asio::post(executor,
-               [exchange = std::move(exchange_), response = std::move(response)]() mutable {
-                 exchange->response = std::move(response);
-                 exchange->answered.cancel();
-               });
-    exchange_ = nullptr;
-  }
-
- private:
-  std::shared_ptr<Exchange> exchange_;
-  HttpHandler& handler_;
-};
-
-// True when the peer has closed its side. Unread bytes (a pipelined request, a TLS alert) do not
-// hide it.
-bool PeerClosed(tcp::socket& socket) {
-  tcp_info info{};
-  socklen_t size = sizeof(info);
-  if (getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
-  return info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_CLOSE ||
-         info.tcpi_state == TCP_LAST_ACK || info.tcpi_state == TCP_CLOSING;
-}
-
-std::string HttpDate() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[64];
-  const std::size_t size = std::strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-  return std::string(text, size);
-}
-
-http::response<http::string_body> ToBeast(HttpResponse response, bool head_only, unsigned version,
-                                          bool keep_alive) {
-  http::response<http::string_body> message;
-  message.version(version);
-  message.result(static_cast<unsigned>(response.status));
-  message.set(http::field::server, "garrison");
-  message.set(http::field::date, HttpDate());
-  if (!response.content_type.empty()) {
-    message.set(http::field::content_type, response.content_type);
-  }
-  for (const HttpHeader& header : response.headers) message.set(header.name, header.value);
-  message.keep_alive(keep_alive);
-  message.content_length(response.body.size());
-  if (!head_only) message.body() = std::move(response.body);
-  return message;
-}
 
 class Server final : public HttpServer {
  public:
@@ -444,7 +333,7 @@ asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer
   }
   charge.Add(response.body.size());
   keep_alive = keep_alive && !draining_;
-  auto message = ToBeast(std::move(response), head_only, version, keep_alive);
+  auto message = ToMessage(std::move(response), head_only, version, keep_alive);
   const bool written = co_await Write(stream, message, watchdog);
   co_return written&& keep_alive;
 }
