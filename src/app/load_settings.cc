@@ -60,10 +60,8 @@ constexpr std::array kPresetThresholds = {std::string_view("guard.alert_likeliho
 
 // Puts one layer over the ones before. Within a layer a preset comes first, wherever it stands, so
 // that thresholds beside it override it.
-Result<> ApplyLayer(std::vector<Entry> entries, LoadedSettings& loaded) {
-  const auto rest = std::stable_partition(entries.begin(), entries.end(),
-                                          [](const Entry& entry) { return entry.name == kPreset; });
-  for (const Entry& entry : entries) {
+Result<> ApplyLayer(const std::vector<Entry>& entries, LoadedSettings& loaded) {
+  const auto apply = [&loaded](const Entry& entry) -> Result<> {
     Result<> assigned = AssignSetting(loaded.settings, entry.name, entry.value);
     if (!assigned) {
       Error error = std::move(assigned).error();
@@ -71,17 +69,25 @@ Result<> ApplyLayer(std::vector<Entry> entries, LoadedSettings& loaded) {
       return tl::unexpected(std::move(error));
     }
     loaded.sources[entry.name] = entry.source;
+    return {};
+  };
+  bool preset_given = false;
+  for (const Entry& entry : entries) {
     if (entry.name != kPreset) continue;
+    preset_given = true;
+    RETURN_IF_ERROR(apply(entry));
     for (const std::string_view threshold : kPresetThresholds) {
       loaded.sources[std::string(threshold)] = "preset " + entry.value;
     }
   }
-  for (auto entry = rest; entry != entries.end() && rest != entries.begin(); ++entry) {
+  for (const Entry& entry : entries) {
+    if (entry.name == kPreset) continue;
+    RETURN_IF_ERROR(apply(entry));
     const bool overrides = std::find(kPresetThresholds.begin(), kPresetThresholds.end(),
-                                     entry->name) != kPresetThresholds.end();
-    if (!overrides) continue;
+                                     entry.name) != kPresetThresholds.end();
+    if (!preset_given || !overrides) continue;
     loaded.warnings.push_back(fmt::format("{} = {} ({}) overrides the preset beside it",
-                                          entry->name, entry->value, entry->source));
+                                          entry.name, entry.value, entry.source));
   }
   return {};
 }
