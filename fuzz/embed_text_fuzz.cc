@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       garrison::LexicalEmbedder::Load(garrison::BuiltinLexicalTable()).value();
   (void)garrison::LexicalEmbedder::Load(std::as_bytes(std::span(data, size)));
   const std::string text(reinterpret_cast<const char*>(data), size);
-  const auto embedded = model->Embed({{text}, std::nullopt}, {});
+  const auto embedded = model->Embed({.inputs = {text}}, {});
   if (!embedded) {
     CHECK(embedded.error().code == garrison::Code::kInvalidArgument);
     return 0;

@@ -54,7 +54,7 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
   ASSIGN_OR_RETURN(const std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(embedder, settings.guard, std::nullopt));
   const RequestContext context;
-  const EmbedRequest request{{EmbedInput(std::string(kTwentyWords))}, std::nullopt};
+  const EmbedRequest request{.inputs = {EmbedInput(std::string(kTwentyWords))}};
   // Errors here would only make the figures meaningless, so they are looked for once, before.
   RETURN_IF_ERROR(embedder.Embed(request, context));
   RETURN_IF_ERROR(monitor->Score(kTwentyWords, kReply, context));

@@ -33,6 +33,7 @@ Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFl
   if (flags.threads >= 0) {
     request.flags.emplace_back("engine.threads", std::to_string(flags.threads));
   }
+  if (!flags.dtype.empty()) request.flags.emplace_back("engine.dtype", flags.dtype);
   Result<LoadedSettings> loaded = context.environment.load_settings(request);
   if (loaded) {
     for (const std::string& warning : loaded->warnings) {

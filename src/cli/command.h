@@ -24,7 +24,7 @@ struct CommandContext {
 // Flags of every verb that runs a model.
 struct ModelFlags {
   std::string model;
-  std::string dtype = "auto";
+  std::string dtype;  // not given
   std::int64_t threads = -1;  // not given
   std::string input;
   std::string input_format = "jsonl";

@@ -2,29 +2,22 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/result.h"
+#include "core/model_input.h"
 #include "core/request_context.h"
 
 namespace garrison {
 
-// One text that is already tokenised with the model's own tokens. `type_ids` is empty or as long as
-// `ids`.
-struct TokenIds {
-  std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> type_ids;
-};
-
-using EmbedInput = std::variant<std::string, TokenIds>;  // text is UTF-8
-
 struct EmbedRequest {
   std::vector<EmbedInput> inputs;
+  LongInput long_input;
+  // Name of one of the model's prompts, put before every text; empty: the model's default prompt.
+  std::string prompt;
   // Keep the first so many components and normalise again; unset: the model's own dimension.
   std::optional<std::size_t> dimensions;
 };
@@ -33,8 +26,10 @@ struct Embeddings {
   std::size_t dimension = 0;
   // [inputs, dimension], row-major, in the order of the inputs; every row has length 1 (L2).
   std::vector<float> values;
-  // Tokens of each input, in the model's own count.
+  // Tokens of each input that the model read, in the model's own count.
   std::vector<std::size_t> tokens;
+  // Tokens that each input has; more than `tokens` where it was truncated.
+  std::vector<std::size_t> total_tokens;
 
   std::size_t size() const { return tokens.size(); }
   std::span<const float> row(std::size_t i) const {
@@ -47,7 +42,10 @@ struct ModelInfo {
   std::string id;        // "builtin:lexical"
   std::string revision;  // content hash of the weights
   std::size_t dimension = 0;
-  std::string description;  // one line for people
+  std::string description;          // one line for people
+  std::size_t max_tokens = 0;       // of one pass, with special tokens; 0: no limit
+  std::string compute = "cpu-f32";  // "cpu-int8-avx2": what really runs
+  bool matryoshka = false;          // trained so that leading components work alone
 };
 
 // Implementations are immutable after construction and safe to call from any number of threads.
@@ -57,8 +55,8 @@ class Embedder {
   virtual ~Embedder() = default;
   virtual const ModelInfo& info() const = 0;
   // Errors name the input at fault as "input[i]". INVALID_ARGUMENT: not UTF-8, nothing to embed,
-  // ids or `dimensions` out of range; CANCELLED and DEADLINE_EXCEEDED from `context`. Never a zero
-  // vector.
+  // ids, `dimensions` or `prompt` out of range, too long under LongInput::kError; CANCELLED and
+  // DEADLINE_EXCEEDED from `context`. Never a zero vector.
   virtual Result<Embeddings> Embed(const EmbedRequest& request,
                                    const RequestContext& context) const = 0;
 };

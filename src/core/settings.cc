@@ -167,8 +167,19 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
   VisitLimits(settings.limits, visit);
   Text(visit, "engine.model", settings.engine.model,
        "Model that answers when a request names none: a name or a folder");
+  Text(visit, "engine.dtype", settings.engine.dtype,
+       "Arithmetic of model folders; auto: the best that was verified for this machine",
+       {"auto", "f32", "bf16", "int8"});
   Integer(visit, "engine.threads", settings.engine.threads, 0, 4096,
           "Worker threads; 0 takes what the cpuset and the cgroup quota allow");
+  Text(visit, "engine.long_input", settings.engine.long_input,
+       "What happens to an input that is longer than the model reads",
+       {"error", "truncate", "chunk"});
+  Text(visit, "engine.truncation_side", settings.engine.truncation_side,
+       "The end that truncate cuts off", {"right", "left"});
+  Text(visit, "engine.bf16_layers", settings.engine.bf16_layers,
+       "Linear layers that int8 keeps in bf16: names as `garrison models verify` prints them, "
+       "separated by commas");
   VisitGuard(settings.guard, visit);
   Text(visit, "log.level", settings.log.level, "Least serious lines on stderr",
        {"debug", "info", "warning", "error", "off"});

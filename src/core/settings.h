@@ -45,7 +45,11 @@ struct LimitSettings {
 
 struct EngineSettings {
   std::string model = "builtin:lexical";
+  std::string dtype = "auto";
   std::int64_t threads = 0;
+  std::string long_input = "error";
+  std::string truncation_side = "right";
+  std::string bf16_layers;
 };
 
 // The defaults are those of the original system; see docs/guard.md.

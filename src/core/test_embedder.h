@@ -46,11 +46,13 @@ class TestEmbedder final : public Embedder {
         out.values.push_back(row[d] / std::sqrt(squares));
       out.tokens.push_back(tokens);
     }
+    out.total_tokens = out.tokens;
     return out;
   }
 
  private:
-  const ModelInfo info_{"test:letters", "r1", 26, "counts letters"};
+  const ModelInfo info_{
+      .id = "test:letters", .revision = "r1", .dimension = 26, .description = "counts letters"};
 };
 
 class TestCatalog final : public ModelCatalog {
@@ -58,6 +60,12 @@ class TestCatalog final : public ModelCatalog {
   Result<std::shared_ptr<const Embedder>> FindEmbedder(std::string_view name) const override {
     if (name.empty() || name == embedder_->info().id) return embedder_;
     return FailAt("model", Code::kNotFound, "there is no model \"{}\"", name);
+  }
+  Result<std::shared_ptr<const Reranker>> FindReranker(std::string_view) const override {
+    return Fail(Code::kFailedPrecondition, "test:letters does not rerank");
+  }
+  Result<std::shared_ptr<const Classifier>> FindClassifier(std::string_view) const override {
+    return Fail(Code::kFailedPrecondition, "test:letters does not classify");
   }
   std::vector<ModelInfo> List() const override { return {embedder_->info()}; }
   const Embedder& embedder() const { return *embedder_; }

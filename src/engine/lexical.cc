@@ -240,6 +240,10 @@ Result<std::size_t> LexicalEmbedder::AddIds(const TokenIds& tokens, Scratch& scr
 Result<Embeddings> LexicalEmbedder::Embed(const EmbedRequest& request,
                                           const RequestContext& context) const {
   const std::size_t dimension = request.dimensions.value_or(kDims);
+  if (!request.prompt.empty()) {
+    return FailAt("prompt", Code::kInvalidArgument, "builtin:lexical has no prompts, got \"{}\"",
+                  request.prompt);
+  }
   if (dimension < 1 || dimension > kDims) {
     return FailAt("dimensions", Code::kInvalidArgument, "expected 1-{} for builtin:lexical, got {}",
                   kDims, dimension);
@@ -265,6 +269,7 @@ Result<Embeddings> LexicalEmbedder::Embed(const EmbedRequest& request,
     }
     out.tokens.push_back(*tokens);
   }
+  out.total_tokens = out.tokens;
   return out;
 }
 

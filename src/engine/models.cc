@@ -26,6 +26,17 @@ class LocalModels final : public ModelCatalog {
                   name.substr(0, kNameShown), lexical_->info().id);
   }
 
+  Result<std::shared_ptr<const Reranker>> FindReranker(std::string_view name) const override {
+    RETURN_IF_ERROR(FindEmbedder(name));
+    return FailAt("model", Code::kFailedPrecondition, "{} does not rerank; it embeds",
+                  lexical_->info().id);
+  }
+  Result<std::shared_ptr<const Classifier>> FindClassifier(std::string_view name) const override {
+    RETURN_IF_ERROR(FindEmbedder(name));
+    return FailAt("model", Code::kFailedPrecondition, "{} does not classify; it embeds",
+                  lexical_->info().id);
+  }
+
   std::vector<ModelInfo> List() const override { return {lexical_->info()}; }
 
  private:
