@@ -50,6 +50,7 @@ Result<> CheckOutput(std::ostream& out);
 // One function per verb: adds it to `app`; its callback stores the outcome in `context`.
 void AddEmbed(CLI::App& app, CommandContext& context);
 void AddSimilarity(CLI::App& app, CommandContext& context);
+void AddTokenize(CLI::App& app, CommandContext& context);
 void AddGuard(CLI::App& app, CommandContext& context);
 void AddBench(CLI::App& app, CommandContext& context);
 void AddModels(CLI::App& app, CommandContext& context);
