@@ -77,7 +77,8 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
 
 Result<> Bench(CommandContext& context, const ModelFlags& flags, bool json) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags));
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
+                   OpenEmbedder(context, loaded.settings));
   ASSIGN_OR_RETURN(const std::vector<Timing> timings, MeasureAll(loaded.settings, *embedder));
   std::ostream& out = context.environment.out;
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();

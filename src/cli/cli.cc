@@ -58,6 +58,8 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddServe(app, context);
   AddEmbed(app, context);
   AddSimilarity(app, context);
+  AddRerank(app, context);
+  AddClassify(app, context);
   AddGuard(app, context);
   AddBench(app, context);
   AddModels(app, context);
