@@ -217,5 +217,20 @@ TEST_F(CliTest, BenchMeasures) {
   }
 }
 
+TEST_F(CliTest, BenchGridMeasuresTokenIds) {
+  const Outcome outcome = Run({"bench", "--grid", "2x8", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto rows = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].size(), 5u);
+  EXPECT_EQ(rows[0]["batch"], 2);
+  EXPECT_EQ(rows[0]["seq"], 8);
+  EXPECT_LE(rows[0]["p10_us"].get<double>(), rows[0]["median_us"].get<double>());
+  EXPECT_GT(rows[0]["tokens_per_s"].get<double>(), 0);
+  for (const char* wrong : {"x", "1x", "0x4", "1x0", "1x16,", "1x16;2x8", "9999999x9999999"}) {
+    EXPECT_EQ(Run({"bench", "--grid", wrong}).code, 2) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace garrison
