@@ -20,8 +20,8 @@ Result<InputReport> InputReport::Open(const std::string& errors_file,
   report.counts_ = before.value_or(Counts{});
   if (errors_file.empty()) return report;
   report.errors_name_ = errors_file;
-  if (before) {
-    ASSIGN_OR_RETURN(report.errors_, OutputFile::Continue(errors_file, before->error_bytes));
+  if (report.counts_.error_bytes > 0) {
+    ASSIGN_OR_RETURN(report.errors_, OutputFile::Continue(errors_file, report.counts_.error_bytes));
   } else {
     ASSIGN_OR_RETURN(report.errors_, OutputFile::Create(errors_file));
   }

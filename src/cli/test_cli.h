@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -55,13 +56,16 @@ class CliTest : public testing::Test {
     return loaded;
   }
 
-  // A file of this process: tests run beside each other.
-  static std::string Path(const std::string& name) {
-    const std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
-    return (std::filesystem::path(testing::TempDir()) / (test + "." + name)).string();
+  CliTest() {
+    std::string name = (std::filesystem::path(testing::TempDir()) / "garrison-XXXXXX").string();
+    EXPECT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
   }
+  ~CliTest() override { std::filesystem::remove_all(folder_); }
 
-  static std::string File(const std::string& name, const std::string& content) {
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+
+  std::string File(const std::string& name, const std::string& content) const {
     const std::string path = Path(name);
     std::ofstream(path, std::ios::binary) << content;
     return path;
@@ -81,6 +85,7 @@ class CliTest : public testing::Test {
 
   // What runs instead of the models of this machine.
   std::function<Result<std::unique_ptr<ModelCatalog>>(const EngineSettings&)> open_models_;
+  std::filesystem::path folder_;  // of this test alone
   std::int64_t served_port_ = -1;
   std::string port_file_;
 };
