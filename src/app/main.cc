@@ -106,6 +106,7 @@ int main(int argc, char** argv) {
         return LoadLayeredSettings(request, GarrisonVariables());
       },
       Serve,
+      isatty(STDERR_FILENO) == 1,
   };
   return RunCli(argc, argv, environment);
 }

@@ -1,4 +1,6 @@
-// garrison bench: what the built-in model and the guard cost on this machine.
+// garrison bench: what the model and the guard cost on this machine.
+#include "cli/bench.h"
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -75,9 +77,21 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
   return timings;
 }
 
-Result<> Bench(CommandContext& context, const ModelFlags& flags, bool json) {
+struct BenchFlags : ModelFlags {
+  std::string grid;
+  bool json = false;
+};
+
+Result<> Bench(CommandContext& context, const BenchFlags& flags) {
+  const bool json = flags.json;
+  std::vector<GridCell> cells;
+  if (!flags.grid.empty()) {
+    ASSIGN_OR_RETURN(cells, ParseGrid(flags.grid));
+  }
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags));
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));
+  if (!cells.empty()) return BenchGrid(context, loaded.settings, cells, json);
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
+                   OpenEmbedder(context, loaded.settings));
   ASSIGN_OR_RETURN(const std::vector<Timing> timings, MeasureAll(loaded.settings, *embedder));
   std::ostream& out = context.environment.out;
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -100,13 +114,20 @@ Result<> Bench(CommandContext& context, const ModelFlags& flags, bool json) {
 }  // namespace
 
 void AddBench(CLI::App& app, CommandContext& context) {
-  auto flags = std::make_shared<ModelFlags>();
-  auto json = std::make_shared<bool>(false);
-  CLI::App* verb =
-      app.add_subcommand("bench", "Time the built-in model and the guard on this machine");
+  auto flags = std::make_shared<BenchFlags>();
+  CLI::App* verb = app.add_subcommand("bench", "Time a model and the guard on this machine");
   AddModelFlags(*verb, *flags);
-  verb->add_flag("--json", *json, "[{\"name\",\"median_us\",\"p10_us\",\"p99_us\"}]");
-  verb->callback([flags, json, &context] { context.outcome = Bench(context, *flags, *json); });
+  verb->add_option("--grid", flags->grid,
+                   "Time the model alone on batches of token ids: BATCHxTOKENS,...");
+  verb->add_flag("--json", flags->json,
+                 "[{\"name\",\"median_us\",\"p10_us\",\"p99_us\"}], with --grid "
+                 "[{\"batch\",\"seq\",\"median_us\",\"p10_us\",\"tokens_per_s\"}]");
+  verb->footer(
+      "Examples:\n"
+      "  garrison bench\n"
+      "  garrison bench --model models/minilm --dtype int8 --threads 2 --grid "
+      "1x16,8x32,32x128 --json");
+  verb->callback([flags, &context] { context.outcome = Bench(context, *flags); });
 }
 
 }  // namespace garrison

@@ -59,6 +59,8 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddEmbed(app, context);
   AddSimilarity(app, context);
   AddTokenize(app, context);
+  AddRerank(app, context);
+  AddClassify(app, context);
   AddGuard(app, context);
   AddBench(app, context);
   AddModels(app, context);

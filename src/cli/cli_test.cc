@@ -1,71 +1,9 @@
 #include "cli/cli.h"
 
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
-
-#include "core/settings.h"
+#include "cli/test_cli.h"
 
 namespace garrison {
 namespace {
-
-struct Outcome {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-class CliTest : public testing::Test {
- protected:
-  Outcome Run(std::vector<std::string> arguments, const std::string& input = "") {
-    std::istringstream in(input);
-    std::ostringstream out, err;
-    Environment environment{in,
-                            out,
-                            err,
-                            false,
-                            false,
-                            [](const SettingsRequest& request) { return Load(request); },
-                            [this](const Settings& settings, const ServeOptions& options) {
-                              served_port_ = settings.server.port;
-                              port_file_ = options.port_file;
-                              return Result<>();
-                            }};
-    std::vector<const char*> argv = {"garrison"};
-    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
-    const int code = RunCli(static_cast<int>(argv.size()), argv.data(), environment);
-    return {code, out.str(), err.str()};
-  }
-
-  static Result<LoadedSettings> Load(const SettingsRequest& request) {
-    LoadedSettings loaded;
-    for (const auto& [name, value] : request.flags) {
-      Result<> assigned = AssignSetting(loaded.settings, name, value);
-      if (!assigned) return tl::unexpected(At("--set", std::move(assigned).error()));
-      loaded.sources[name] = "flag";
-    }
-    return loaded;
-  }
-
-  std::string File(const std::string& name, const std::string& content) {
-    const auto path = std::filesystem::path(testing::TempDir()) / name;
-    std::ofstream(path, std::ios::binary) << content;
-    return path.string();
-  }
-
-  std::int64_t served_port_ = -1;
-  std::string port_file_;
-};
-
-std::vector<nlohmann::json> Lines(const std::string& text) {
-  std::vector<nlohmann::json> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
-  return lines;
-}
 
 TEST(ExitCode, EveryErrorFailsAndWrongFlagsAreBadUsage) {
   for (const Code code : kAllCodes) {
@@ -77,7 +15,8 @@ TEST(ExitCode, EveryErrorFailsAndWrongFlagsAreBadUsage) {
 TEST_F(CliTest, HelpAndVersionSucceedOnStandardOutput) {
   EXPECT_EQ(Run({"--help"}).code, 0);
   EXPECT_NE(Run({"--help"}).out.find("garrison embed"), std::string::npos);
-  for (const char* verb : {"serve", "embed", "similarity", "guard", "bench", "models", "config"}) {
+  for (const char* verb : {"serve", "embed", "similarity", "rerank", "classify", "guard", "bench",
+                           "models", "config"}) {
     const Outcome help = Run({verb, "--help"});
     EXPECT_EQ(help.code, 0) << verb;
     EXPECT_EQ(help.err, "") << verb;
@@ -126,7 +65,9 @@ TEST_F(CliTest, EmbedGivesTheSameVectorForTextAndForAnyBatch) {
 }
 
 TEST_F(CliTest, EmbedDimensions) {
-  const auto lines = Lines(Run({"embed", "--dimensions", "64", "a small cat"}).out);
+  const Outcome outcome = Run({"embed", "--dimensions", "64", "a small cat"});
+  EXPECT_NE(outcome.err.find("not trained for fewer dimensions"), std::string::npos);
+  const auto lines = Lines(outcome.out);
   EXPECT_EQ(lines.at(0)["embedding"].size(), 64u);
   EXPECT_EQ(Run({"embed", "--dimensions", "5000", "a"}).code, 1);
 }
@@ -258,8 +199,8 @@ TEST_F(CliTest, ServePassesItsFlagsOn) {
 
 TEST_F(CliTest, CompletionNamesEveryVerb) {
   const std::string script = Run({"completion", "bash"}).out;
-  for (const char* word :
-       {"serve", "embed", "similarity", "guard", "replay", "--from-risk", "--model"}) {
+  for (const char* word : {"serve", "embed", "rerank", "--query", "classify", "--raw", "similarity",
+                           "guard", "replay", "--from-risk", "--model"}) {
     EXPECT_NE(script.find(word), std::string::npos) << word;
   }
 }
@@ -273,6 +214,21 @@ TEST_F(CliTest, BenchMeasures) {
     EXPECT_GT(row["median_us"].get<double>(), 0);
     EXPECT_LE(row["p10_us"].get<double>(), row["median_us"].get<double>());
     EXPECT_LE(row["median_us"].get<double>(), row["p99_us"].get<double>());
+  }
+}
+
+TEST_F(CliTest, BenchGridMeasuresTokenIds) {
+  const Outcome outcome = Run({"bench", "--grid", "2x8", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto rows = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].size(), 5u);
+  EXPECT_EQ(rows[0]["batch"], 2);
+  EXPECT_EQ(rows[0]["seq"], 8);
+  EXPECT_LE(rows[0]["p10_us"].get<double>(), rows[0]["median_us"].get<double>());
+  EXPECT_GT(rows[0]["tokens_per_s"].get<double>(), 0);
+  for (const char* wrong : {"x", "1x", "0x4", "1x0", "1x16,", "1x16;2x8", "9999999x9999999"}) {
+    EXPECT_EQ(Run({"bench", "--grid", wrong}).code, 2) << wrong;
   }
 }
 

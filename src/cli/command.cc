@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "engine/models.h"
-
 namespace garrison {
 
 void AddModelFlags(CLI::App& verb, ModelFlags& flags) {
@@ -13,6 +11,14 @@ void AddModelFlags(CLI::App& verb, ModelFlags& flags) {
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
   verb.add_option("--threads", flags.threads, "Threads; 0: what cpuset and cgroup allow")
       ->check(CLI::Range(0, 4096));
+  verb.add_option("--long-input", flags.long_input,
+                  "For an input longer than the model reads: error (default), truncate, or chunk "
+                  "(embeds the pieces and takes their mean)")
+      ->check(CLI::IsMember({"error", "truncate", "chunk"}));
+  verb.add_option("--truncation-side", flags.truncation_side, "The end that truncate cuts off")
+      ->check(CLI::IsMember({"right", "left"}));
+  verb.add_option("--bf16-layers", flags.bf16_layers,
+                  "Layers that int8 keeps in bf16, separated by commas (engine.bf16_layers)");
 }
 
 void AddInputFlags(CLI::App& verb, ModelFlags& flags) {
@@ -34,6 +40,13 @@ Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFl
     request.flags.emplace_back("engine.threads", std::to_string(flags.threads));
   }
   if (!flags.dtype.empty()) request.flags.emplace_back("engine.dtype", flags.dtype);
+  if (!flags.long_input.empty()) {
+    request.flags.emplace_back("engine.long_input", flags.long_input);
+  }
+  if (!flags.truncation_side.empty()) {
+    request.flags.emplace_back("engine.truncation_side", flags.truncation_side);
+  }
+  if (flags.bf16_layers) request.flags.emplace_back("engine.bf16_layers", *flags.bf16_layers);
   Result<LoadedSettings> loaded = context.environment.load_settings(request);
   if (loaded) {
     for (const std::string& warning : loaded->warnings) {
@@ -43,9 +56,50 @@ Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFl
   return loaded;
 }
 
-Result<std::shared_ptr<const Embedder>> OpenEmbedder(const Settings& settings) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models, OpenLocalModels(settings.engine));
+Result<std::shared_ptr<const Embedder>> OpenEmbedder(const CommandContext& context,
+                                                     const Settings& settings) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
+                   context.environment.open_models(settings.engine));
   return models->FindEmbedder("");
+}
+
+Result<std::shared_ptr<const Reranker>> OpenReranker(const CommandContext& context,
+                                                     const Settings& settings) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
+                   context.environment.open_models(settings.engine));
+  return models->FindReranker("");
+}
+
+Result<std::shared_ptr<const Classifier>> OpenClassifier(const CommandContext& context,
+                                                         const Settings& settings) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
+                   context.environment.open_models(settings.engine));
+  return models->FindClassifier("");
+}
+
+const ModelInfo& AnyModel::info() const {
+  if (embedder != nullptr) return embedder->info();
+  return reranker != nullptr ? reranker->info() : classifier->info();
+}
+
+Result<AnyModel> OpenAnyModel(const CommandContext& context, const EngineSettings& engine) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
+                   context.environment.open_models(engine));
+  AnyModel model;
+  auto embedder = models->FindEmbedder("");
+  if (embedder) {
+    model.embedder = *std::move(embedder);
+    return model;
+  }
+  if (embedder.error().code != Code::kFailedPrecondition) {
+    return tl::unexpected(std::move(embedder).error());
+  }
+  if (auto reranker = models->FindReranker("")) {
+    model.reranker = *std::move(reranker);
+    return model;
+  }
+  ASSIGN_OR_RETURN(model.classifier, models->FindClassifier(""));
+  return model;
 }
 
 Result<> CheckOutput(std::ostream& out) {

@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -24,15 +25,18 @@ struct CommandContext {
 // Flags of every verb that runs a model.
 struct ModelFlags {
   std::string model;
-  std::string dtype;  // not given
-  std::int64_t threads = -1;  // not given
+  std::string dtype;            // not given
+  std::int64_t threads = -1;    // not given
+  std::string long_input;       // not given
+  std::string truncation_side;  // not given
+  std::optional<std::string> bf16_layers;
   std::string input;
   std::string input_format = "jsonl";
   bool skip_blank_texts = false;
   std::vector<std::string> texts;
 };
 
-// Adds --model, --dtype, --threads.
+// Adds --model, --dtype, --threads and what models do with long inputs.
 void AddModelFlags(CLI::App& verb, ModelFlags& flags);
 // Adds --input, --input-format and the texts as arguments.
 void AddInputFlags(CLI::App& verb, ModelFlags& flags);
@@ -41,14 +45,32 @@ void AddInputFlags(CLI::App& verb, ModelFlags& flags);
 Result<LoadedSettings> LoadSettings(const CommandContext& context);
 Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFlags& flags);
 
-// The embedder of --model, or the default one.
-Result<std::shared_ptr<const Embedder>> OpenEmbedder(const Settings& settings);
+// The model of --model, or the default one, in one of its abilities. FAILED_PRECONDITION when it
+// does not have it.
+Result<std::shared_ptr<const Embedder>> OpenEmbedder(const CommandContext& context,
+                                                     const Settings& settings);
+Result<std::shared_ptr<const Reranker>> OpenReranker(const CommandContext& context,
+                                                     const Settings& settings);
+Result<std::shared_ptr<const Classifier>> OpenClassifier(const CommandContext& context,
+                                                         const Settings& settings);
+
+// The model in the first ability that it has: exactly one is set.
+struct AnyModel {
+  std::shared_ptr<const Embedder> embedder;
+  std::shared_ptr<const Reranker> reranker;
+  std::shared_ptr<const Classifier> classifier;
+
+  const ModelInfo& info() const;
+};
+Result<AnyModel> OpenAnyModel(const CommandContext& context, const EngineSettings& engine);
 
 // UNAVAILABLE when standard output cannot be written (closed pipe, full disk).
 Result<> CheckOutput(std::ostream& out);
 
 // One function per verb: adds it to `app`; its callback stores the outcome in `context`.
 void AddEmbed(CLI::App& app, CommandContext& context);
+void AddRerank(CLI::App& app, CommandContext& context);
+void AddClassify(CLI::App& app, CommandContext& context);
 void AddSimilarity(CLI::App& app, CommandContext& context);
 void AddTokenize(CLI::App& app, CommandContext& context);
 void AddGuard(CLI::App& app, CommandContext& context);

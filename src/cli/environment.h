@@ -4,13 +4,16 @@
 #include <functional>
 #include <iosfwd>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "core/model_catalog.h"
 #include "core/settings.h"
+#include "engine/models.h"
 
 namespace garrison {
 
@@ -43,6 +46,9 @@ struct Environment {
   std::function<Result<LoadedSettings>(const SettingsRequest&)> load_settings;
   // Returns when the service has been told to stop and has drained.
   std::function<Result<>(const Settings&, const ServeOptions&)> serve;
+  bool err_is_terminal = false;
+  std::function<Result<std::unique_ptr<ModelCatalog>>(const EngineSettings&)> open_models =
+      OpenLocalModels;
 };
 
 }  // namespace garrison

@@ -6,8 +6,8 @@
 
 #include "base/hash.h"
 #include "base/mapped_file.h"
+#include "cli/batches.h"
 #include "cli/command.h"
-#include "cli/embed_input.h"
 #include "guard/conversation.h"
 #include "guard/monitor.h"
 #include "guard/replay.h"
@@ -111,7 +111,7 @@ Result<> Check(CommandContext& context, const GuardFlags& flags) {
                          CheckInputSize({0, *side, std::nullopt}, settings.limits)));
     }
   }
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(settings));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(context, settings));
   ASSIGN_OR_RETURN(std::optional<Projection> projection,
                    LoadProjection(settings.guard.projection, file_max));
   ASSIGN_OR_RETURN(const std::unique_ptr<GuardMonitor> monitor,
@@ -184,7 +184,8 @@ std::string HashedForm(const EmbedInput& input) {
 
 Result<> Train(CommandContext& context, const TrainFlags& flags) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(loaded.settings));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
+                   OpenEmbedder(context, loaded.settings));
   std::vector<float> rows;
   Sha256 texts_hash;
   std::size_t texts = 0;

@@ -4,7 +4,6 @@
 
 #include "cli/command.h"
 #include "core/json.h"
-#include "engine/models.h"
 
 namespace garrison {
 namespace {
@@ -12,7 +11,7 @@ namespace {
 Result<> ListModels(CommandContext& context, bool json) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context));
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
-                   OpenLocalModels(loaded.settings.engine));
+                   context.environment.open_models(loaded.settings.engine));
   for (const ModelInfo& model : models->List()) {
     if (json) {
       context.environment.out << DumpJson({{"id", model.id},

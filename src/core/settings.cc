@@ -227,6 +227,14 @@ std::string FormatSetting(const SettingField& field) {
   return field.secret && !text.empty() ? "********" : text;
 }
 
+LongInput LongInputOf(const EngineSettings& engine) {
+  LongInput long_input;
+  if (engine.long_input == "truncate") long_input.policy = LongInput::Policy::kTruncate;
+  if (engine.long_input == "chunk") long_input.policy = LongInput::Policy::kChunk;
+  if (engine.truncation_side == "left") long_input.side = LongInput::Side::kLeft;
+  return long_input;
+}
+
 Result<> CheckSettings(const Settings& settings) {
   if (settings.server.tls_certificate.empty() != settings.server.tls_key.empty()) {
     return FailAt("server.tls_certificate", Code::kInvalidArgument,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/model_input.h"
 
 namespace garrison {
 
@@ -118,6 +119,9 @@ std::string EnvironmentName(std::string_view setting_name);
 
 // The value as text; a secret that is set reads "********".
 std::string FormatSetting(const SettingField& field);
+
+// engine.long_input and engine.truncation_side as models take them.
+LongInput LongInputOf(const EngineSettings& engine);
 
 // Checks that span several settings: both TLS files or none. INVALID_ARGUMENT.
 Result<> CheckSettings(const Settings& settings);

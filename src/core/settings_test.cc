@@ -58,6 +58,18 @@ TEST(Settings, EnvironmentNames) {
   EXPECT_EQ(EnvironmentName("limits.body_bytes"), "GARRISON_LIMITS_BODY_BYTES");
 }
 
+TEST(Settings, LongInputAsModelsTakeIt) {
+  Settings settings;
+  EXPECT_EQ(LongInputOf(settings.engine).policy, LongInput::Policy::kError);
+  EXPECT_EQ(LongInputOf(settings.engine).side, LongInput::Side::kRight);
+  ASSERT_TRUE(AssignSetting(settings, "engine.long_input", "truncate"));
+  ASSERT_TRUE(AssignSetting(settings, "engine.truncation_side", "left"));
+  EXPECT_EQ(LongInputOf(settings.engine).policy, LongInput::Policy::kTruncate);
+  EXPECT_EQ(LongInputOf(settings.engine).side, LongInput::Side::kLeft);
+  ASSERT_TRUE(AssignSetting(settings, "engine.long_input", "chunk"));
+  EXPECT_EQ(LongInputOf(settings.engine).policy, LongInput::Policy::kChunk);
+}
+
 TEST(Settings, ASecretIsMasked) {
   std::string key = "sk-123";
   SettingField field{"x.key", "a key", &key, 0, 0, {}, true};
