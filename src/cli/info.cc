@@ -127,6 +127,8 @@ std::string BashCompletion(const CLI::App& app) {
 void AddModels(CLI::App& app, CommandContext& context) {
   CLI::App* verb = app.add_subcommand("models", "The models of this machine");
   verb->require_subcommand(1);
+  verb->footer(
+      "Examples:\n  garrison models list\n  garrison models verify models/minilm --dtype int8");
   CLI::App* list = verb->add_subcommand("list", "List them");
   auto json = std::make_shared<bool>(false);
   list->add_flag("--json", *json, "One JSON line each");
@@ -165,6 +167,7 @@ void AddCompletion(CLI::App& app, CommandContext& context) {
   CLI::App* verb = app.add_subcommand("completion", "Print the completion script of a shell");
   verb->require_subcommand(1);
   CLI::App* bash = verb->add_subcommand("bash", "For bash: source <(garrison completion bash)");
+  bash->footer("Example:\n  source <(garrison completion bash)");
   bash->callback([&app, &context] {
     context.environment.out << BashCompletion(app);
     context.outcome = CheckOutput(context.environment.out);
