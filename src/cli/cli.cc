@@ -49,6 +49,9 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   app.footer(
       "Examples:\n"
       "  garrison embed \"a cat sat on the mat\"\n"
+      "  garrison embed --input texts.jsonl --output vectors.npy\n"
+      "  garrison rerank --model models/reranker --query \"why do cats purr\" \"the larynx\" "
+      "\"dogs bark\"\n"
       "  garrison guard check conversation.json\n"
       "  garrison serve\n"
       "`garrison VERB --help` tells more about one verb.");
@@ -65,7 +68,9 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddBench(app, context);
   AddModels(app, context);
   AddConfig(app, context);
-  app.add_subcommand("version", "Print the version")->callback([&context] {
+  CLI::App* version = app.add_subcommand("version", "Print the version");
+  version->footer("Example:\n  garrison version");
+  version->callback([&context] {
     context.environment.out << "garrison " GARRISON_VERSION "\n";
     context.outcome = CheckOutput(context.environment.out);
   });

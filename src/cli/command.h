@@ -76,6 +76,7 @@ void AddTokenize(CLI::App& app, CommandContext& context);
 void AddGuard(CLI::App& app, CommandContext& context);
 void AddBench(CLI::App& app, CommandContext& context);
 void AddModels(CLI::App& app, CommandContext& context);
+void AddModelsVerify(CLI::App& models, CommandContext& context);
 void AddConfig(CLI::App& app, CommandContext& context);
 void AddServe(CLI::App& app, CommandContext& context);
 void AddCompletion(CLI::App& app, CommandContext& context);

@@ -8,6 +8,14 @@
 namespace garrison {
 namespace {
 
+std::vector<std::string> AbilitiesOf(const ModelCatalog& models, const std::string& id) {
+  std::vector<std::string> abilities;
+  if (models.FindEmbedder(id)) abilities.emplace_back("embed");
+  if (models.FindReranker(id)) abilities.emplace_back("rerank");
+  if (models.FindClassifier(id)) abilities.emplace_back("classify");
+  return abilities;
+}
+
 Result<> ListModels(CommandContext& context, bool json) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context));
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
@@ -17,7 +25,7 @@ Result<> ListModels(CommandContext& context, bool json) {
       context.environment.out << DumpJson({{"id", model.id},
                                            {"revision", model.revision},
                                            {"dimension", model.dimension},
-                                           {"capabilities", {"embed"}},
+                                           {"capabilities", AbilitiesOf(*models, model.id)},
                                            {"description", model.description}})
                               << "\n";
     } else {
@@ -119,10 +127,14 @@ std::string BashCompletion(const CLI::App& app) {
 void AddModels(CLI::App& app, CommandContext& context) {
   CLI::App* verb = app.add_subcommand("models", "The models of this machine");
   verb->require_subcommand(1);
+  verb->footer(
+      "Examples:\n  garrison models list\n  garrison models verify models/minilm --dtype int8");
   CLI::App* list = verb->add_subcommand("list", "List them");
   auto json = std::make_shared<bool>(false);
   list->add_flag("--json", *json, "One JSON line each");
+  list->footer("Example:\n  garrison models list --json");
   list->callback([json, &context] { context.outcome = ListModels(context, *json); });
+  AddModelsVerify(*verb, context);
 }
 
 void AddConfig(CLI::App& app, CommandContext& context) {
@@ -155,6 +167,7 @@ void AddCompletion(CLI::App& app, CommandContext& context) {
   CLI::App* verb = app.add_subcommand("completion", "Print the completion script of a shell");
   verb->require_subcommand(1);
   CLI::App* bash = verb->add_subcommand("bash", "For bash: source <(garrison completion bash)");
+  bash->footer("Example:\n  source <(garrison completion bash)");
   bash->callback([&app, &context] {
     context.environment.out << BashCompletion(app);
     context.outcome = CheckOutput(context.environment.out);
