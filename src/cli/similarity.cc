@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -12,11 +13,15 @@
 namespace garrison {
 namespace {
 
-// Rows have length 1 up to rounding, so the dot product is the cosine.
+// Not every model normalises its vectors.
 double Cosine(std::span<const float> a, std::span<const float> b) {
-  double dot = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) dot += static_cast<double>(a[i]) * b[i];
-  return std::clamp(dot, -1.0, 1.0);
+  double dot = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    dot += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  return aa > 0 && bb > 0 ? std::clamp(dot / std::sqrt(aa * bb), -1.0, 1.0) : 0.0;
 }
 
 struct SimilarityFlags : ModelFlags {

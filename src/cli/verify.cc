@@ -1,6 +1,7 @@
 // garrison models verify: does a model in int8 or bf16 still say what it says in f32?
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <random>
 #include <utility>
 
@@ -9,6 +10,8 @@
 #include "cli/rank_agreement.h"
 #include "cli/verify_texts.h"
 #include "core/json.h"
+#include "engine/layer_errors.h"
+#include "engine/models.h"
 
 namespace garrison {
 namespace {
@@ -22,12 +25,7 @@ constexpr double kFloorBf16 = 0.9995;
 struct VerifyFlags : ModelFlags {
   std::optional<double> floor;
   bool json = false;
-};
-
-// How far a layer's output in the reduced arithmetic is from f32.
-struct LayerError {
-  std::string layer;
-  double relative_error = 0;
+  bool write = false;
 };
 
 struct VerifyReport {
@@ -37,7 +35,7 @@ struct VerifyReport {
   std::optional<VectorAgreement> vectors;  // of embedders
   double score_difference_max = 0;         // of the others
   double score_spearman = 0;
-  // The layers worth keeping in bf16, the worst first; empty: nothing is known about layers.
+  // What int8 costs each layer worth keeping in bf16, the worst first; only for folders.
   std::vector<LayerError> layers;
 
   // What is compared with the floor.
@@ -194,7 +192,7 @@ nlohmann::ordered_json ReportJson(const VerifyReport& report, const ModelInfo& r
   json["passed"] = report.figure() >= floor;
   if (!report.layers.empty()) json["layers"] = nlohmann::ordered_json::array();
   for (const LayerError& layer : report.layers) {
-    json["layers"].push_back({{"layer", layer.layer}, {"relative_error", layer.relative_error}});
+    json["layers"].push_back({{"layer", layer.layer}, {"relative_error", layer.relative}});
   }
   return json;
 }
@@ -220,6 +218,32 @@ std::string ReportText(const nlohmann::ordered_json& json) {
   return text;
 }
 
+// The built-in model has no layers.
+bool IsFolder(const EngineSettings& engine) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(engine.model, ignored);
+}
+
+Result<std::vector<LayerError>> WorstLayers(EngineSettings engine,
+                                            std::span<const SequenceInput> inputs) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> reduced, OpenSequenceModel(engine));
+  engine.dtype = "f32";
+  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> exact, OpenSequenceModel(engine));
+  ASSIGN_OR_RETURN(const std::vector<LayerError> errors,
+                   MeasureLayerErrors(*exact, *reduced, inputs));
+  std::vector<LayerError> worst;
+  for (const std::string& name : LayersToKeepInBf16(errors)) {
+    worst.push_back(*std::find_if(errors.begin(), errors.end(),
+                                  [&](const LayerError& e) { return e.layer == name; }));
+  }
+  return worst;
+}
+
+Result<> Record(const EngineSettings& engine) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model, OpenSequenceModel(engine));
+  return WriteVerification(model->folder(), engine.dtype, model->compute().bf16_layers);
+}
+
 Result<> Verify(CommandContext& context, const VerifyFlags& flags) {
   ASSIGN_OR_RETURN(LoadedSettings loaded, LoadSettings(context, flags));
   EngineSettings engine = loaded.settings.engine;
@@ -231,13 +255,19 @@ Result<> Verify(CommandContext& context, const VerifyFlags& flags) {
                    GatherInputs(context, flags, loaded.settings.limits, reference, random_ids));
   ASSIGN_OR_RETURN(VerifyReport report, Compare(reference, reduced, inputs));
   report.random_ids = random_ids;
+  if (IsFolder(loaded.settings.engine) && loaded.settings.engine.dtype == "int8") {
+    ASSIGN_OR_RETURN(report.layers, WorstLayers(loaded.settings.engine, inputs));
+  }
   const bool is_int8 = reduced.info().compute.find("int8") != std::string::npos ||
                        loaded.settings.engine.dtype == "int8";
   const double floor = flags.floor.value_or(is_int8 ? kFloorInt8 : kFloorBf16);
   const nlohmann::ordered_json json = ReportJson(report, reference.info(), reduced.info(), floor);
   context.environment.out << (flags.json ? DumpJson(json) + "\n" : ReportText(json));
   RETURN_IF_ERROR(CheckOutput(context.environment.out));
-  if (report.figure() >= floor) return {};
+  if (report.figure() >= floor) {
+    const bool write = flags.write && IsFolder(loaded.settings.engine);
+    return write ? Record(loaded.settings.engine) : Result<>();
+  }
   return FailAt(reduced.info().id, Code::kFailedPrecondition,
                 "expected a {} of at least {} under {}, got {:.6f}; use a wider --dtype or keep "
                 "layers in bf16 with --bf16-layers",
@@ -268,6 +298,8 @@ void AddModelsVerify(CLI::App& models, CommandContext& context) {
                    "(default: 0.997 for int8, 0.9995 otherwise)")
       ->check(CLI::Range(-1.0, 1.0));
   verb->add_flag("--json", flags->json, "One JSON line");
+  verb->add_flag("--write", flags->write,
+                 "When it passes, note it in the folder's garrison.json: --dtype auto then uses it");
   verb->footer(
       "Examples:\n"
       "  garrison models verify models/minilm --dtype int8\n"

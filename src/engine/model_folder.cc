@@ -210,6 +210,8 @@ Result<> CheckLowerCase(const std::filesystem::path& transformer, const ModelFol
 Result<> ReadOwnSettings(ModelFolder& folder) {
   ASSIGN_OR_RETURN(const auto config, ModelConfig::ReadIfThere(folder.root / "garrison.json"));
   if (!config) return {};
+  ASSIGN_OR_RETURN(const std::string revision, config->Text("revision"));
+  if (revision != folder.revision) return {};
   if (const nlohmann::json* layers = config->Find("bf16_layers")) {
     for (const nlohmann::json& layer : *layers) {
       if (!layer.is_string()) {
@@ -243,8 +245,9 @@ Result<ModelFolder> ModelFolder::Read(const std::filesystem::path& root) {
     ASSIGN_OR_RETURN(folder.classifier, ReadClassifier(config));
   }
   RETURN_IF_ERROR(ReadPrompts(folder));
-  RETURN_IF_ERROR(ReadOwnSettings(folder));
   ASSIGN_OR_RETURN(SafeTensors weights, SafeTensors::Open(transformer));
+  folder.revision = weights.Fingerprint();
+  RETURN_IF_ERROR(ReadOwnSettings(folder));
   folder.weights = std::make_shared<const SafeTensors>(std::move(weights));
   Result<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::Load(transformer);
   if (tokenizer) {
@@ -262,6 +265,13 @@ Result<ModelFolder> ModelFolder::Read(const std::filesystem::path& root) {
                   folder.tokenizer->vocabulary_size() - 1, folder.encoder.vocabulary);
   }
   return folder;
+}
+
+Result<> WriteVerification(const ModelFolder& folder, const std::string& dtype,
+                           const std::vector<std::string>& bf16_layers) {
+  const nlohmann::ordered_json json = {
+      {"revision", folder.revision}, {"verified_dtype", dtype}, {"bf16_layers", bf16_layers}};
+  return WriteFileAtomically(folder.root / "garrison.json", json.dump(1) + "\n");
 }
 
 }  // namespace garrison

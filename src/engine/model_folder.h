@@ -49,6 +49,7 @@ struct ModelFolder {
   std::map<std::string, std::string> prompts;
   std::string default_prompt;  // a key of prompts, or empty
   bool matryoshka = false;
+  std::string revision;                  // fingerprint of the weights
   std::vector<std::string> bf16_layers;  // from garrison.json
   std::string verified_dtype;            // from garrison.json; empty: nothing was verified
 
@@ -56,5 +57,10 @@ struct ModelFolder {
   // that are not known.
   static Result<ModelFolder> Read(const std::filesystem::path& root);
 };
+
+// What `garrison models verify --write` found, kept beside the model as garrison.json; it counts
+// for the very weights it was measured on only.
+Result<> WriteVerification(const ModelFolder& folder, const std::string& dtype,
+                           const std::vector<std::string>& bf16_layers);
 
 }  // namespace garrison

@@ -54,7 +54,7 @@ std::string SequenceModel::ComputeName() const {
 ModelInfo SequenceModel::Info() const {
   ModelInfo info;
   info.id = folder_.name;
-  info.revision = folder_.weights->Fingerprint();
+  info.revision = folder_.revision;
   info.max_tokens = folder_.max_text_tokens;
   info.compute = ComputeName();
   info.matryoshka = folder_.matryoshka;
