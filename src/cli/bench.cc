@@ -106,7 +106,14 @@ void AddBench(CLI::App& app, CommandContext& context) {
       app.add_subcommand("bench", "Time the built-in model and the guard on this machine");
   AddModelFlags(*verb, *flags);
   verb->add_flag("--json", *json, "[{\"name\",\"median_us\",\"p10_us\",\"p99_us\"}]");
-  verb->callback([flags, json, &context] { context.outcome = Bench(context, *flags, *json); });
+  auto tokenizer = std::make_shared<std::string>();
+  verb->add_option("--tokenizer", *tokenizer,
+                   "Time the tokenizer of this folder instead, over the lines of --input");
+  verb->add_option("--input", flags->input, "Lines of text for --tokenizer");
+  verb->callback([flags, json, tokenizer, &context] {
+    context.outcome = tokenizer->empty() ? Bench(context, *flags, *json)
+                                         : BenchTokenizer(context, *tokenizer, flags->input, *json);
+  });
 }
 
 }  // namespace garrison
