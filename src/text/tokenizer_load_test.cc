@@ -94,6 +94,22 @@ TEST(TokenizerLoad, RefusesDamagedCharacterMaps) {
   EXPECT_TRUE((*tokenizer)->Tokenize("\u00e9 a \u00aa\u0301 b", true, scratch, pieces));
 }
 
+TEST(TokenizerLoad, RefusesStepsThatMakeTextsGrowWithoutMeasure) {
+  ExpectAt(Changed("replace", "/normalizer/normalizers/0/content", std::string(5000, 'x')),
+           Code::kInvalidArgument, "normalizer.normalizers[0].content");
+  Json json = FixtureJson()["replace"];
+  const Json doubling = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  json["normalizer"]["normalizers"] = std::vector<Json>(40, doubling);
+  const auto tokenizer = Tokenizer::Parse(json.dump()).value();
+  Tokenizer::Scratch scratch;
+  Pieces pieces;
+  const auto done = tokenizer->Tokenize("a", false, scratch, pieces);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::kResourceExhausted);
+  ExpectAt(Changed("word-piece", "/padding", {{"strategy", {{"Fixed", 99999999}}}}),
+           Code::kInvalidArgument, "padding.strategy.Fixed");
+}
+
 TEST(TokenizerLoad, RefusesTemplatesThatCannotBeFilled) {
   const Code invalid = Code::kInvalidArgument;
   ExpectAt(Changed("word-piece", "/post_processor/special_tokens", Json::object()), invalid,
