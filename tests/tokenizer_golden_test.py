@@ -14,6 +14,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 SKIPPED = 77
 # Answer fields in a row; all must be equal. An absent field must be absent in the answer too.
@@ -70,14 +71,16 @@ def differences(row, answer):
             for field in fields if expected.get(field) != answer.get(field)]
 
 
-def check_golden(binary, folder, show):
+def check_golden(binary, folder, show, model=None):
     with gzip.open(folder / "golden-open.jsonl.gz", "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
+    if model:  # the old files do not say how to cut and pad
+        rows = [row for row in rows if not row.get("as_shipped")]
     calls = []
     for row in rows:
         decodes = row["cat"] in ("decode", "decode-slice")
         calls.append({key: row[key] for key in (["id", "cat", "ids"] if decodes else CALL) if key in row})
-    answers = tokenize(binary, folder, calls)
+    answers = tokenize(binary, model or folder, calls)
     matched = 0
     for row, answer in zip(rows, answers, strict=True):
         found = differences(row, answer)
@@ -88,6 +91,33 @@ def check_golden(binary, folder, show):
             for line in found:
                 print("    " + line[:600])
     return matched, len(rows)
+
+
+# Folders from before tokenizer.json, by the tokenizer that they must agree with.
+OLD_FOLDERS = {
+    "all-MiniLM-L6-v2": {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "strip_accents": None},
+    "bert-base-cased": {"tokenizer_class": "BertTokenizerFast", "do_lower_case": False},
+    "all-mpnet-base-v2": {"tokenizer_class": "MPNetTokenizer", "do_lower_case": True},
+    "roberta-base": {"tokenizer_class": "RobertaTokenizer", "mask_token": {"content": "<mask>", "lstrip": True}},
+    "gpt2": {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False},
+    "clip-vit-large-patch14": {"tokenizer_class": "CLIPTokenizer"},
+}
+
+
+def check_old_folder(binary, folder, show):
+    """The same rows, from vocab.txt or vocab.json and merges.txt."""
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    with tempfile.TemporaryDirectory() as path:
+        old = pathlib.Path(path)
+        (old / "tokenizer_config.json").write_text(json.dumps(OLD_FOLDERS[folder.name]))
+        if "merges" in model:
+            merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+            (old / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
+            (old / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+        else:
+            tokens = sorted(model["vocab"], key=model["vocab"].get)
+            (old / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+        return check_golden(binary, folder, show, old)
 
 
 def block_hash(encodings):
@@ -144,6 +174,8 @@ def main():
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
         golden = {f.name: pool.submit(check_golden, binary, f, arguments.show) for f in folders}
         sweeps = {} if arguments.no_sweep else {f.name: pool.submit(check_sweep, binary, f, 3) for f in folders}
+        old = {f.name: pool.submit(check_old_folder, binary, f, arguments.show) for f in folders
+               if f.name in OLD_FOLDERS}
         wrong = 0
         for folder in folders:
             rows, row_count = golden[folder.name].result()
@@ -153,6 +185,10 @@ def main():
                 blocks, block_count = sweeps[folder.name].result()
                 wrong += block_count - blocks
                 line += f", {blocks} of {block_count} sweep blocks"
+            if folder.name in old:
+                rows, row_count = old[folder.name].result()
+                wrong += row_count - rows
+                line += f", {rows} of {row_count} from the older files"
             print(line, flush=True)
         graphemes = pathlib.Path(shared, "tokenizers")
         if (graphemes / "xlm-roberta").is_dir():

@@ -79,6 +79,7 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
 
 struct BenchFlags : ModelFlags {
   std::string grid;
+  std::string tokenizer;
   bool json = false;
 };
 
@@ -119,6 +120,9 @@ void AddBench(CLI::App& app, CommandContext& context) {
   AddModelFlags(*verb, *flags);
   verb->add_option("--grid", flags->grid,
                    "Time the model alone on batches of token ids: BATCHxTOKENS,...");
+  verb->add_option("--tokenizer", flags->tokenizer,
+                   "Time the tokenizer of this folder instead, over the lines of --input");
+  verb->add_option("--input", flags->input, "Lines of text for --tokenizer");
   verb->add_flag("--json", flags->json,
                  "[{\"name\",\"median_us\",\"p10_us\",\"p99_us\"}], with --grid "
                  "[{\"batch\",\"seq\",\"median_us\",\"p10_us\",\"tokens_per_s\"}]");
@@ -127,7 +131,12 @@ void AddBench(CLI::App& app, CommandContext& context) {
       "  garrison bench\n"
       "  garrison bench --model models/minilm --dtype int8 --threads 2 --grid "
       "1x16,8x32,32x128 --json");
-  verb->callback([flags, &context] { context.outcome = Bench(context, *flags); });
+  verb->callback([flags, &context] {
+    context.outcome =
+        flags->tokenizer.empty()
+            ? Bench(context, *flags)
+            : BenchTokenizer(context, flags->tokenizer, flags->input, flags->json);
+  });
 }
 
 }  // namespace garrison

@@ -2,6 +2,9 @@
 
 #include "cli/test_cli.h"
 
+#include <filesystem>
+#include <fstream>
+
 namespace garrison {
 namespace {
 
@@ -230,6 +233,60 @@ TEST_F(CliTest, BenchGridMeasuresTokenIds) {
   for (const char* wrong : {"x", "1x", "0x4", "1x0", "1x16,", "1x16;2x8", "9999999x9999999"}) {
     EXPECT_EQ(Run({"bench", "--grid", wrong}).code, 2) << wrong;
   }
+}
+
+TEST_F(CliTest, TokenizeAnswersRows) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "tokenize_model";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "vocab.txt") << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\ncat\n##s\n";
+  const std::vector<std::string> base = {"tokenize", "--model", folder.string()};
+  const auto run = [&](std::vector<std::string> more, const std::string& input = "") {
+    more.insert(more.begin(), base.begin(), base.end());
+    return Run(std::move(more), input);
+  };
+  const auto row = [](const std::string& line) { return nlohmann::json::parse(line); };
+
+  const auto texts = run({"A cats"});
+  EXPECT_EQ(texts.code, 0) << texts.err;
+  EXPECT_EQ(row(texts.out), row(R"({"ids":[2,5,6,7,3],"tokens":["[CLS]","a","cat","##s","[SEP]"],
+      "type_ids":[0,0,0,0,0],"offsets":[[0,0],[0,1],[2,5],[5,6],[0,0]],
+      "special_tokens_mask":[1,0,0,0,1],"word_ids":[null,0,1,1,null],
+      "decoded":"a cats","decoded_all":"[CLS] a cats [SEP]","normalized":"a cats"})"));
+
+  const auto lines = run({"--input", "-", "--input-format", "text"}, "a\ncat\n");
+  EXPECT_EQ(lines.code, 0) << lines.err;
+  EXPECT_EQ(std::count(lines.out.begin(), lines.out.end(), '\n'), 2);
+
+  const auto cut = run({}, R"({"id":"x","text":"a a a a a","truncation":{"max_length":4}})");
+  EXPECT_EQ(row(cut.out)["ids"], row("[2,5,5,3]"));
+  EXPECT_EQ(row(cut.out)["overflow"], row("[[2,5,5,3],[2,5,3]]"));
+  const auto refused = run({}, R"({"text":"a a","truncation":{"max_length":1}})");
+  EXPECT_EQ(refused.code, 0);
+  EXPECT_TRUE(row(refused.out).contains("error"));
+
+  const auto batch = run({}, R"({"batch":["a","a a"],"padding":{"strategy":"BatchLongest"}})");
+  EXPECT_EQ(row(batch.out)["results"][0]["attention_mask"], row("[1,1,1,0]"));
+  EXPECT_EQ(row(run({}, R"({"ids":[5,6,99]})").out)["decoded"], "a cat");
+
+  for (const char* bad : {"{", "[]", R"({"text":1})", R"({"text":"a","padding":3})",
+                          R"({"batch":"a"})", R"({"ids":[-1]})"}) {
+    const auto failed = run({}, bad);
+    EXPECT_EQ(failed.code, 1) << bad;
+    EXPECT_NE(failed.err.find("line 1"), std::string::npos) << failed.err;
+  }
+  EXPECT_EQ(Run({"tokenize", "a"}).code, 2);
+  EXPECT_EQ(Run({"tokenize", "--model", "/nowhere", "a"}).code, 1);
+}
+
+TEST_F(CliTest, BenchTimesATokenizer) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "bench_model";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "vocab.txt") << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
+  const std::string lines = File("bench_lines.txt", "a a\n\na");
+  const auto timed = Run({"bench", "--tokenizer", folder.string(), "--input", lines, "--json"});
+  EXPECT_EQ(timed.code, 0) << timed.err;
+  EXPECT_EQ(nlohmann::json::parse(timed.out)["ids"], 7);
+  EXPECT_EQ(Run({"bench", "--tokenizer", folder.string()}).code, 2);
 }
 
 }  // namespace

@@ -67,6 +67,11 @@ Result<AnyModel> OpenAnyModel(const CommandContext& context, const EngineSetting
 // UNAVAILABLE when standard output cannot be written (closed pipe, full disk).
 Result<> CheckOutput(std::ostream& out);
 
+// `garrison bench --tokenizer`: the throughput of the tokenizer in `folder` over the lines of a
+// file.
+Result<> BenchTokenizer(CommandContext& context, const std::string& folder,
+                        const std::string& input, bool json);
+
 // One function per verb: adds it to `app`; its callback stores the outcome in `context`.
 void AddEmbed(CLI::App& app, CommandContext& context);
 void AddRerank(CLI::App& app, CommandContext& context);

@@ -95,6 +95,10 @@ Result<Padding> ReadPadding(const nlohmann::json& row) {
   ASSIGN_OR_RETURN(padding.multiple_of, ReadLength(row, "pad_to_multiple_of", 0));
   ASSIGN_OR_RETURN(const std::size_t id, ReadLength(row, "pad_id", 0));
   ASSIGN_OR_RETURN(const std::size_t type_id, ReadLength(row, "pad_type_id", 0));
+  constexpr std::size_t kPadMax = 1 << 20;
+  if (padding.fixed.value_or(0) > kPadMax || padding.multiple_of > kPadMax) {
+    return Expected("padding", fmt::format("lengths of at most {}", kPadMax));
+  }
   constexpr std::size_t kIdMax = 0x7FFFFFFF;
   if (id > kIdMax || type_id > kIdMax) return Expected("pad_id", "an id");
   padding.id = static_cast<std::int32_t>(id);

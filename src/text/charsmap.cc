@@ -11,6 +11,8 @@ namespace {
 
 // Clusters of so many bytes or more are not looked up as a whole.
 constexpr std::size_t kClusterBytes = 6;
+// The longest real one has 33.
+constexpr std::size_t kValueBytesMax = 64;
 
 int Base64Digit(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -132,6 +134,12 @@ Result<Charsmap> Charsmap::Parse(std::string_view encoded) {
   map.values_ = bytes->substr(4 + trie_bytes);
   // A value without an end must not be read beyond the end.
   map.values_.push_back('\0');
+  for (std::size_t at = 0; at < map.values_.size(); at = map.values_.find('\0', at) + 1) {
+    if (map.values_.find('\0', at) - at > kValueBytesMax) {
+      return Fail(Code::kInvalidArgument,
+                  "expected replacements of at most {} bytes in the character map", kValueBytesMax);
+    }
+  }
   Result<> utf8 = CheckUtf8(map.values_);
   if (!utf8) {
     return Fail(Code::kInvalidArgument, "the replacements of the character map are not UTF-8");

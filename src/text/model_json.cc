@@ -36,9 +36,8 @@ Result<Vocabulary> ParseVocabulary(const Fields& fields) {
                   object == nullptr ? "nothing" : JsonTypeName(*object));
   }
   Vocabulary vocabulary;
-  std::size_t bytes = 0;
-  for (const auto& item : object->items()) bytes += item.key().size();
-  vocabulary.Reserve(object->size(), bytes);
+  // Most tokens are short; the arena grows where they are not.
+  vocabulary.Reserve(object->size(), 8 * object->size());
   for (auto item = object->begin(); item != object->end(); ++item) {
     const auto where = [&] { return fields.At(fmt::format("vocab[\"{}\"]", item.key())); };
     if (!item->is_number_unsigned()) {

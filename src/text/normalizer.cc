@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <array>
 
 #include "text/byte_chars.h"
@@ -14,6 +15,29 @@
 
 namespace garrison::tokenizers {
 namespace {
+
+// What a step may write in place of one match, or before a text.
+constexpr std::size_t kContentBytesMax = 1024;
+// Real normalisers make a text at most 12 times as long, and the worst of NFKD is 18.
+constexpr std::size_t kGrowthMax = 20;
+constexpr std::size_t kGrowthFree = std::size_t{1} << 20;
+constexpr std::size_t kNormalBytesMax = std::size_t{1} << 30;
+
+Result<> CheckGrowth(std::size_t from, std::size_t to) {
+  if (to <= std::min(kGrowthMax * from + kGrowthFree, kNormalBytesMax)) return {};
+  return Fail(Code::kResourceExhausted,
+              "normalisation makes {} bytes out of {}; at most {} times as many are allowed", to,
+              from, kGrowthMax);
+}
+
+Result<std::string> ParseContent(const Fields& fields, std::string_view key) {
+  ASSIGN_OR_RETURN(std::string content, fields.String(key, std::nullopt));
+  if (content.size() > kContentBytesMax) {
+    return FailAt(fields.At(key), Code::kInvalidArgument, "expected at most {} bytes, got {}",
+                  kContentBytesMax, content.size());
+  }
+  return content;
+}
 
 class FormNormalizer : public Normalizer {
  public:
@@ -148,6 +172,7 @@ class ReplaceNormalizer : public Normalizer {
     std::vector<Span> matches;
     RETURN_IF_ERROR(pattern_->Find(in.text, matches));
     if (matches.empty()) return false;
+    RETURN_IF_ERROR(CheckGrowth(in.text.size(), matches.size() * content_.size()));
     out.Clear();
     std::size_t copied = 0;
     const auto copy_to = [&](std::size_t end) {
@@ -214,7 +239,7 @@ Made MakeStrip(const Fields& fields) {
 
 Made MakeReplace(const Fields& fields) {
   ASSIGN_OR_RETURN(auto pattern, ParsePattern(fields, "pattern"));
-  ASSIGN_OR_RETURN(std::string content, fields.String("content", std::nullopt));
+  ASSIGN_OR_RETURN(std::string content, ParseContent(fields, "content"));
   return std::make_unique<ReplaceNormalizer>(std::move(pattern), std::move(content));
 }
 
@@ -241,7 +266,7 @@ Made MakeStep(std::size_t type, const Fields& fields) {
   if (name == "Strip") return MakeStrip(fields);
   if (name == "Replace") return MakeReplace(fields);
   if (name == "Prepend") {
-    ASSIGN_OR_RETURN(std::string prefix, fields.String("prepend", std::nullopt));
+    ASSIGN_OR_RETURN(std::string prefix, ParseContent(fields, "prepend"));
     return std::make_unique<PrependNormalizer>(std::move(prefix));
   }
   if (name == "Precompiled") return MakeCharsmap(fields);
@@ -282,6 +307,7 @@ Result<TextView> NormalizerChain::Apply(const TextView& in, TextBuffer (&buffers
   for (const auto& step : steps_) {
     ASSIGN_OR_RETURN(const bool changed, step->Apply(view, buffers[target]));
     if (!changed) continue;
+    RETURN_IF_ERROR(CheckGrowth(in.text.size(), buffers[target].text.size()));
     view = buffers[target].View(in);
     target = 1 - target;
   }

@@ -3,14 +3,18 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
 namespace garrison::tokenizers {
 namespace {
 
-// Steps of backtracking for one match. Real expressions need a handful a character.
-constexpr std::uint32_t kStepsMax = 200'000;
+// Steps of backtracking for one match. Real expressions need a handful a character; a match may be
+// as long as the text.
+constexpr std::size_t kSteps = 500'000;
+constexpr std::size_t kStepsPerByte = 16;
+constexpr std::size_t kStepsMax = 500'000'000;
 constexpr std::uint32_t kHeapKibMax = 20'000;
 constexpr std::size_t kExpressionBytesMax = 16'384;
 // All matches of one text together: an expression may be slow at every place without ever reaching
@@ -64,13 +68,19 @@ class RegexPattern : public Pattern {
     if (data == nullptr || context == nullptr) {
       return Fail(Code::kResourceExhausted, "no memory for a regular expression");
     }
-    pcre2_set_match_limit(context.get(), kStepsMax);
+    const std::size_t steps = std::min(kSteps + kStepsPerByte * text.size(), kStepsMax);
+    pcre2_set_match_limit(context.get(), static_cast<std::uint32_t>(steps));
     pcre2_set_heap_limit(context.get(), kHeapKibMax);
     const auto end = std::chrono::steady_clock::now() + kTimeMax;
     std::size_t at = 0;
     for (std::size_t round = 0; at <= text.size(); ++round) {
-      const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                    text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), context.get());
+      const auto match = [&](std::uint32_t options) {
+        return pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                           PCRE2_NO_UTF_CHECK | options, data.get(), context.get());
+      };
+      int found = match(0);
+      // Compiled code has a small stack; the interpreter has the heap.
+      if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
       if (found == PCRE2_ERROR_NOMATCH) break;
       if (found < 0) {
         return Fail(Code::kResourceExhausted,

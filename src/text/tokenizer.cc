@@ -19,7 +19,7 @@ using tokenizers::TextBuffer;
 using tokenizers::TextView;
 using tokenizers::TokenSink;
 
-constexpr std::size_t kTextBytesMax = std::size_t{1} << 30;
+constexpr std::size_t kTextBytesMax = std::size_t{256} << 20;
 constexpr std::uint64_t kFileBytesMax = std::uint64_t{256} << 20;
 
 // One range per byte: the character that it belongs to.

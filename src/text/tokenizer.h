@@ -104,7 +104,7 @@ class Tokenizer {
   ~Tokenizer();
 
   // Replaces the content of `out`. INVALID_ARGUMENT when `text` is not UTF-8; RESOURCE_EXHAUSTED
-  // when it is longer than 1 GiB.
+  // when it is longer than 256 MiB, or a step makes it grow without measure.
   Result<> Tokenize(std::string_view text, bool with_ranges, Scratch& scratch, Pieces& out) const;
   // The same with ranges and texts.
   Result<> TokenizeInFull(std::string_view text, Scratch& scratch, Pieces& out) const;

@@ -9,6 +9,8 @@ namespace garrison::tokenizers {
 namespace {
 
 constexpr std::uint64_t kLengthMax = std::numeric_limits<std::uint32_t>::max();
+// Everything is padded to so many tokens, whatever the text.
+constexpr std::uint64_t kPadMax = 1 << 20;
 constexpr std::array<std::string_view, 2> kSides = {"Right", "Left"};
 
 Result<std::optional<Truncation>> ParseTruncation(const Fields& file) {
@@ -37,13 +39,13 @@ Result<std::optional<Padding>> ParsePadding(const Fields& file) {
   const nlohmann::json* strategy = fields.Find("strategy");
   if (strategy != nullptr && strategy->is_object()) {
     const Fields fixed(*strategy, fields.At("strategy"));
-    ASSIGN_OR_RETURN(padding.fixed, fixed.Whole("Fixed", std::nullopt, kLengthMax));
+    ASSIGN_OR_RETURN(padding.fixed, fixed.Whole("Fixed", std::nullopt, kPadMax));
   } else {
     constexpr std::array<std::string_view, 1> kLongest = {"BatchLongest"};
     RETURN_IF_ERROR(fields.OneOf("strategy", kLongest, 0));
   }
   constexpr std::uint64_t kIdMax = std::numeric_limits<std::int32_t>::max();
-  ASSIGN_OR_RETURN(padding.multiple_of, fields.Whole("pad_to_multiple_of", 0, kLengthMax));
+  ASSIGN_OR_RETURN(padding.multiple_of, fields.Whole("pad_to_multiple_of", 0, kPadMax));
   ASSIGN_OR_RETURN(const std::size_t side, fields.OneOf("direction", kSides, 0));
   ASSIGN_OR_RETURN(const std::uint64_t id, fields.Whole("pad_id", 0, kIdMax));
   ASSIGN_OR_RETURN(const std::uint64_t type_id, fields.Whole("pad_type_id", 0, kIdMax));

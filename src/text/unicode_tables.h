@@ -23,7 +23,7 @@ enum CharFlag : std::uint16_t {
   kAbsorbed = 1 << 9,     // up to U+FFFF: no grapheme boundary before it
   kComposes = 1 << 10,    // NFC changes it, or it may join what stands before it
   kDecomposes = 1 << 11,  // NFD changes or moves it
-  kReshapes = 1 << 12,  // NFKD changes or moves it
+  kReshapes = 1 << 12,    // NFKD changes or moves it
   kLowers = 1 << 13,      // has a lower case
   kCombines = 1 << 14,    // combining class other than 0
 };
