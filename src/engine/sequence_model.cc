@@ -21,7 +21,8 @@ Truncation CutTo(std::size_t tokens, LongInput::Side side) {
   return {.max_length = tokens,
           .strategy = Truncation::Strategy::kLongestFirst,
           .side = side == LongInput::Side::kLeft ? Truncation::Side::kLeft
-                                                 : Truncation::Side::kRight};
+                                                 : Truncation::Side::kRight,
+          .overflow = false};
 }
 
 std::string InputPlace(std::size_t input) { return fmt::format("input[{}]", input); }
