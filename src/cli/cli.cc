@@ -61,6 +61,7 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddServe(app, context);
   AddEmbed(app, context);
   AddSimilarity(app, context);
+  AddTokenize(app, context);
   AddRerank(app, context);
   AddClassify(app, context);
   AddGuard(app, context);

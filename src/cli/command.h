@@ -72,6 +72,7 @@ void AddEmbed(CLI::App& app, CommandContext& context);
 void AddRerank(CLI::App& app, CommandContext& context);
 void AddClassify(CLI::App& app, CommandContext& context);
 void AddSimilarity(CLI::App& app, CommandContext& context);
+void AddTokenize(CLI::App& app, CommandContext& context);
 void AddGuard(CLI::App& app, CommandContext& context);
 void AddBench(CLI::App& app, CommandContext& context);
 void AddModels(CLI::App& app, CommandContext& context);

@@ -8,14 +8,19 @@
 #include "base/result.h"
 #include "core/model_catalog.h"
 #include "core/settings.h"
+#include "engine/sequence_model.h"
 
 namespace garrison {
 
 // The built-in model's table, linked into the program from assets/lexical.bin.
 std::span<const std::byte> BuiltinLexicalTable();
 
-// Loads the built-in model. `engine.model` must name a model that can be run: NOT_FOUND otherwise,
-// or UNIMPLEMENTED for a model folder, which this version does not read.
+// The model of `engine.model`, the built-in one or a folder, and the built-in one beside a folder.
+// NOT_FOUND when there is no such model; the errors of ModelFolder::Read and Encoder::Load, with
+// GARRISON_ISA naming the instruction set.
 Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine);
+
+// The folder `engine.model` without a head, for measuring it.
+Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine);
 
 }  // namespace garrison

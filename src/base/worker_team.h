@@ -1,0 +1,48 @@
+// Threads that share one piece of work with the thread that asks for it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace garrison {
+
+// Thread-safe. The caller of Run() always works itself and never waits for a helper that has not
+// begun: a busy or sleeping helper costs nothing. While one caller has the team, others run their
+// work alone.
+class WorkerTeam {
+ public:
+  // REQUIRES: threads > 0; the caller of Run() is one of them.
+  explicit WorkerTeam(std::size_t threads);
+  ~WorkerTeam();
+  WorkerTeam(const WorkerTeam&) = delete;
+  WorkerTeam& operator=(const WorkerTeam&) = delete;
+
+  // Calls task(i) once for every i in [0, count), on several threads, in no order; returns when all
+  // are done. REQUIRES: count < 2^20. Tasks must not throw and must not call Run().
+  void Run(std::size_t count, const std::function<void(std::size_t)>& task);
+
+  std::size_t threads() const { return helpers_.size() + 1; }
+
+ private:
+  void Help();
+  // Claims and runs indexes of `generation` until none are left.
+  void Work(std::uint64_t generation);
+
+  // Own synchronisation. generation << 40 | count << 20 | next index: one word, so that a helper
+  // that comes late can only claim what still belongs to the work it saw.
+  std::atomic<std::uint64_t> state_{0};
+  std::atomic<std::uint32_t> wake_{0};
+  std::atomic<std::size_t> done_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<const std::function<void(std::size_t)>*> task_{nullptr};
+
+  std::mutex owner_;  // held by the caller whose work it is
+  std::vector<std::thread> helpers_;
+};
+
+}  // namespace garrison

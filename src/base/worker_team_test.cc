@@ -1,0 +1,38 @@
+#include "base/worker_team.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace garrison {
+namespace {
+
+TEST(WorkerTeam, RunsEveryIndexOnce) {
+  for (const std::size_t threads : {1UL, 2UL, 5UL}) {
+    WorkerTeam team(threads);
+    for (std::size_t round = 0; round < 2000; ++round) {
+      const std::size_t count = round % 17;
+      std::vector<std::atomic<int>> ran(count);
+      team.Run(count, [&](std::size_t i) { ran[i].fetch_add(1); });
+      for (const auto& times : ran) ASSERT_EQ(times.load(), 1);
+    }
+  }
+}
+
+TEST(WorkerTeam, SeveralCallersAtOnceAllFinish) {
+  WorkerTeam team(3);
+  std::atomic<std::size_t> total{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 500; ++round) {
+        team.Run(7, [&](std::size_t i) { total.fetch_add(i); });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(total.load(), 4U * 500U * 21U);
+}
+
+}  // namespace
+}  // namespace garrison

@@ -1,0 +1,325 @@
+#include "engine/sequence_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <utility>
+
+namespace garrison {
+namespace {
+
+// Tokens that go through the encoder together: enough to pay for streaming the weights once, few
+// enough that their activations stay in cache.
+constexpr std::size_t kLeastGroupTokens = 96;
+constexpr std::size_t kMostGroupTokens = 256;
+// Below this, sharing out the tokenising costs more than it saves.
+constexpr std::size_t kTextsPerShare = 16;
+
+Truncation CutTo(std::size_t tokens, LongInput::Side side) {
+  return {.max_length = tokens,
+          .strategy = Truncation::Strategy::kLongestFirst,
+          .side = side == LongInput::Side::kLeft ? Truncation::Side::kLeft
+                                                 : Truncation::Side::kRight};
+}
+
+std::string InputPlace(std::size_t input) { return fmt::format("input[{}]", input); }
+
+Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
+  const auto from = pieces.ids.begin() + static_cast<std::ptrdiff_t>(first);
+  return {.ids = {from, from + static_cast<std::ptrdiff_t>(count)}};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const SequenceModel>> SequenceModel::Load(ModelFolder folder,
+                                                                 const Options& options) {
+  std::shared_ptr<SequenceModel> model(new SequenceModel(std::move(folder), options));
+  ASSIGN_OR_RETURN(model->encoder_, Encoder::Load(*model->folder_.weights, model->folder_.encoder,
+                                                  model->compute_));
+  return std::shared_ptr<const SequenceModel>(std::move(model));
+}
+
+SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
+    : folder_(std::move(folder)),
+      compute_(options.compute),
+      team_(std::make_unique<WorkerTeam>(options.threads)) {}
+
+std::string SequenceModel::ComputeName() const {
+  return fmt::format("cpu-{}-{}", ComputeTypeName(compute_.type),
+                     IsaName(encoder_->kernels().isa));
+}
+
+ModelInfo SequenceModel::Info() const {
+  ModelInfo info;
+  info.id = folder_.name;
+  info.revision = folder_.weights->Fingerprint();
+  info.max_tokens = folder_.max_text_tokens;
+  info.compute = ComputeName();
+  info.matryoshka = folder_.matryoshka;
+  return info;
+}
+
+// ---------------------------------------------------------------- inputs to sequences
+
+Result<> SequenceModel::CheckTokenizer() const {
+  if (folder_.tokenizer != nullptr) return {};
+  return Fail(Code::kFailedPrecondition,
+              "{} has no tokenizer files (tokenizer.json, vocab.txt, vocab.json with merges.txt); "
+              "add one, or send token ids",
+              folder_.root.string());
+}
+
+Result<> SequenceModel::AddPieces(const Pieces& first, const Pieces* second,
+                                  const LongInput& long_input, std::size_t input,
+                                  PreparedInputs& out) const {
+  const Tokenizer& tokenizer = *folder_.tokenizer;
+  const std::size_t most = folder_.max_text_tokens;
+  const std::size_t special = tokenizer.SpecialTokens(second != nullptr);
+  const std::size_t content = first.ids.size() + (second == nullptr ? 0 : second->ids.size());
+  const std::size_t total = content + special;
+  out.total_tokens[input] = total;
+  out.tokens[input] = total;
+  Encoding encoding;
+  const auto add = [&](const Pieces& one, const std::optional<Truncation>& truncation) -> Result<> {
+    RETURN_IF_ERROR(tokenizer.Assemble(one, second, true, truncation, encoding));
+    out.sequences.push_back({input, encoding.ids, encoding.type_ids, 0});
+    return {};
+  };
+  if (total <= most) return add(first, std::nullopt);
+  if (special >= most) {
+    return Fail(Code::kInvalidArgument, "the model reads {} tokens, {} of them special ones", most,
+                special);
+  }
+  switch (long_input.policy) {
+    case LongInput::Policy::kError:
+      return Fail(Code::kInvalidArgument,
+                  "the text has {} tokens, the model reads {}; shorten it, or choose long_input "
+                  "truncate or chunk",
+                  total, most);
+    case LongInput::Policy::kTruncate:
+      RETURN_IF_ERROR(add(first, CutTo(most, long_input.side)));
+      out.tokens[input] = out.sequences.back().ids.size();
+      return {};
+    case LongInput::Policy::kChunk:
+      break;
+  }
+  if (second != nullptr) {
+    return Fail(Code::kInvalidArgument,
+                "the pair has {} tokens, the model reads {}; pairs cannot be read in chunks, choose "
+                "long_input truncate",
+                total, most);
+  }
+  const std::size_t step = most - special;
+  for (std::size_t at = 0; at < content; at += step) {
+    RETURN_IF_ERROR(add(Window(first, at, std::min(step, content - at)), std::nullopt));
+  }
+  return {};
+}
+
+Result<> SequenceModel::PrepareText(const std::string& text, const std::string* pair,
+                                    std::string_view prompt, const LongInput& long_input,
+                                    std::size_t input, Tokenizer::Scratch& scratch,
+                                    PreparedInputs& out) const {
+  RETURN_IF_ERROR(CheckTokenizer());
+  const Tokenizer& tokenizer = *folder_.tokenizer;
+  Pieces first;
+  if (prompt.empty()) {
+    RETURN_IF_ERROR(tokenizer.Tokenize(text, false, scratch, first));
+  } else {
+    RETURN_IF_ERROR(tokenizer.Tokenize(std::string(prompt) + text, false, scratch, first));
+  }
+  if (pair != nullptr) {
+    Pieces second;
+    RETURN_IF_ERROR(tokenizer.Tokenize(*pair, false, scratch, second));
+    return AddPieces(first, &second, long_input, input, out);
+  }
+  if (first.ids.empty()) {
+    return Fail(Code::kInvalidArgument, "the text is empty: the tokenizer finds nothing in it");
+  }
+  RETURN_IF_ERROR(AddPieces(first, nullptr, long_input, input, out));
+  if (prompt.empty() || folder_.pooling.include_prompt) return {};
+  // As sentence-transformers counts it: the prompt on its own, without the closing special token.
+  Pieces alone;
+  RETURN_IF_ERROR(tokenizer.Tokenize(prompt, false, scratch, alone));
+  Encoding encoding;
+  RETURN_IF_ERROR(tokenizer.Assemble(alone, nullptr, true, std::nullopt, encoding));
+  std::size_t length = encoding.ids.size();
+  if (length > 0 && encoding.special.back() != 0) --length;
+  Sequence& sequence = out.sequences.back();
+  sequence.prompt_tokens = std::min(length, sequence.ids.size() - 1);
+  return {};
+}
+
+Result<> SequenceModel::PrepareIds(const TokenIds& tokens, const LongInput& long_input,
+                                   std::size_t input, PreparedInputs& out) const {
+  const std::size_t most = encoder_->spec().max_tokens();
+  const std::size_t total = tokens.ids.size();
+  out.total_tokens[input] = total;
+  out.tokens[input] = std::min(total, most);
+  const auto add = [&](std::size_t first, std::size_t count) -> Result<> {
+    const auto ids = std::span(tokens.ids).subspan(first, count);
+    auto types = std::span(tokens.type_ids);
+    if (types.size() == total) types = types.subspan(first, count);
+    RETURN_IF_ERROR(encoder_->CheckIds(ids, types));
+    out.sequences.push_back(
+        {input, {ids.begin(), ids.end()}, {types.begin(), types.end()}, 0});
+    return {};
+  };
+  if (total <= most || long_input.policy == LongInput::Policy::kError) return add(0, total);
+  if (long_input.policy == LongInput::Policy::kTruncate) {
+    return add(long_input.side == LongInput::Side::kLeft ? total - most : 0, most);
+  }
+  out.tokens[input] = total;
+  for (std::size_t at = 0; at < total; at += most) {
+    RETURN_IF_ERROR(add(at, std::min(most, total - at)));
+  }
+  return {};
+}
+
+Result<PreparedInputs> SequenceModel::Prepare(std::span<const SequenceInput> inputs,
+                                              std::string_view prompt,
+                                              const LongInput& long_input) const {
+  const std::size_t shares =
+      std::clamp<std::size_t>(inputs.size() / kTextsPerShare, 1, 4 * team_->threads());
+  std::vector<PreparedInputs> parts(shares);
+  std::vector<std::optional<Error>> errors(shares);
+  team_->Run(shares, [&](std::size_t share) {
+    Tokenizer::Scratch scratch;
+    PreparedInputs& part = parts[share];
+    part.tokens.resize(inputs.size());
+    part.total_tokens.resize(inputs.size());
+    const std::size_t end = inputs.size() * (share + 1) / shares;
+    for (std::size_t i = inputs.size() * share / shares; i < end; ++i) {
+      const auto prepare = [&]() -> Result<> {
+        if (const auto* ids = std::get_if<TokenIds>(&inputs[i])) {
+          return PrepareIds(*ids, long_input, i, part);
+        }
+        if (const auto* pair = std::get_if<TextPair>(&inputs[i])) {
+          return PrepareText(pair->text, &pair->text_pair, prompt, long_input, i, scratch, part);
+        }
+        return PrepareText(std::get<std::string>(inputs[i]), nullptr, prompt, long_input, i,
+                           scratch, part);
+      };
+      Result<> prepared = prepare();
+      if (prepared) continue;
+      errors[share] = At(InputPlace(i), std::move(prepared).error());
+      return;
+    }
+  });
+  PreparedInputs all;
+  all.tokens.resize(inputs.size());
+  all.total_tokens.resize(inputs.size());
+  for (std::size_t share = 0; share < shares; ++share) {
+    if (errors[share]) return tl::unexpected(*std::move(errors[share]));
+    for (Sequence& sequence : parts[share].sequences) {
+      all.tokens[sequence.input] = parts[share].tokens[sequence.input];
+      all.total_tokens[sequence.input] = parts[share].total_tokens[sequence.input];
+      all.sequences.push_back(std::move(sequence));
+    }
+  }
+  return all;
+}
+
+Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
+                                                   std::span<const std::string> documents,
+                                                   const LongInput& long_input) const {
+  RETURN_IF_ERROR(CheckTokenizer());
+  Tokenizer::Scratch scratch;
+  Pieces first;
+  Result<> tokenized = folder_.tokenizer->Tokenize(query, false, scratch, first);
+  if (!tokenized) return tl::unexpected(At("query", std::move(tokenized).error()));
+  if (first.ids.empty()) {
+    return FailAt("query", Code::kInvalidArgument,
+                  "the query is empty: the tokenizer finds nothing in it");
+  }
+  PreparedInputs out;
+  out.tokens.resize(documents.size());
+  out.total_tokens.resize(documents.size());
+  Pieces second;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    const auto add = [&]() -> Result<> {
+      RETURN_IF_ERROR(folder_.tokenizer->Tokenize(documents[i], false, scratch, second));
+      return AddPieces(first, &second, long_input, i, out);
+    };
+    Result<> added = add();
+    if (!added) {
+      return tl::unexpected(At(fmt::format("documents[{}]", i), std::move(added).error()));
+    }
+  }
+  return out;
+}
+
+// ---------------------------------------------------------------- sequences to hidden states
+
+std::unique_ptr<EncoderWorkspace> SequenceModel::TakeWorkspace() const {
+  const std::lock_guard lock(mutex_);
+  if (workspaces_.empty()) return std::make_unique<EncoderWorkspace>();
+  std::unique_ptr<EncoderWorkspace> workspace = std::move(workspaces_.back());
+  workspaces_.pop_back();
+  return workspace;
+}
+
+void SequenceModel::ReturnWorkspace(std::unique_ptr<EncoderWorkspace> workspace) const {
+  const std::lock_guard lock(mutex_);
+  workspaces_.push_back(std::move(workspace));
+}
+
+Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestContext& context,
+                            const Take& take) const {
+  std::size_t total = 0;
+  for (const Sequence& sequence : sequences) total += sequence.ids.size();
+  const std::size_t target =
+      std::clamp(total / team_->threads(), kLeastGroupTokens, kMostGroupTokens);
+  std::vector<std::size_t> starts{0};
+  std::size_t tokens = 0;
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    if (tokens > 0 && tokens + sequences[s].ids.size() > target) {
+      starts.push_back(s);
+      tokens = 0;
+    }
+    tokens += sequences[s].ids.size();
+  }
+  starts.push_back(sequences.size());
+  const std::size_t groups = sequences.empty() ? 0 : starts.size() - 1;
+
+  std::vector<std::optional<Error>> errors(groups);
+  std::atomic<bool> failed{false};
+  // With one group the threads share its layers, with several each has a group of its own.
+  WorkerTeam* inside = groups == 1 ? team_.get() : nullptr;
+  const auto run = [&](std::size_t group) -> Result<> {
+    RETURN_IF_ERROR(context.Check(clock_.Now()));
+    TokenBatch batch;
+    for (std::size_t s = starts[group]; s < starts[group + 1]; ++s) {
+      batch.Add(sequences[s].ids, sequences[s].type_ids);
+    }
+    std::unique_ptr<EncoderWorkspace> workspace = TakeWorkspace();
+    Result<> result = encoder_->Forward(batch, *workspace, inside);
+    const std::size_t stride = encoder_->stride();
+    for (std::size_t s = 0; result && s < batch.sequences(); ++s) {
+      result = take(starts[group] + s, workspace->hidden.data() + batch.starts[s] * stride, stride,
+                    batch.starts[s + 1] - batch.starts[s]);
+    }
+    ReturnWorkspace(std::move(workspace));
+    return result;
+  };
+  const auto task = [&](std::size_t group) {
+    if (failed) return;
+    Result<> result = run(group);
+    if (result) return;
+    errors[group] = std::move(result).error();
+    failed = true;
+  };
+  if (inside != nullptr) {
+    task(0);
+  } else {
+    team_->Run(groups, task);
+  }
+  for (std::optional<Error>& error : errors) {
+    if (error) return tl::unexpected(*std::move(error));
+  }
+  return {};
+}
+
+}  // namespace garrison

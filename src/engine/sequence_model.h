@@ -1,0 +1,100 @@
+// An encoder with its tokenizer: from inputs to hidden states, in groups that fit the cache and
+// share the machine's threads. The heads (embedder, reranker, classifier) stand on top.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/worker_team.h"
+#include "core/embedder.h"
+#include "core/model_input.h"
+#include "core/request_context.h"
+#include "engine/encoder.h"
+#include "engine/model_folder.h"
+
+namespace garrison {
+
+// One pass through the encoder.
+struct Sequence {
+  std::size_t input = 0;  // index of the input it belongs to
+  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> type_ids;  // empty: all zero
+  std::size_t prompt_tokens = 0;       // leading tokens that belong to the prompt
+};
+
+// What a request's inputs became.
+struct PreparedInputs {
+  std::vector<Sequence> sequences;        // in the order of the inputs; several for a chunked one
+  std::vector<std::size_t> tokens;        // per input: tokens that the model reads
+  std::vector<std::size_t> total_tokens;  // per input: tokens it has
+};
+
+// Immutable after loading; thread-safe.
+class SequenceModel {
+ public:
+  struct Options {
+    ComputeOptions compute;
+    std::size_t threads = 1;
+  };
+
+  static Result<std::shared_ptr<const SequenceModel>> Load(ModelFolder folder,
+                                                           const Options& options);
+
+  // Tokenises and cuts to length. `prompt` is put before every text. Errors name "input[i]".
+  Result<PreparedInputs> Prepare(std::span<const SequenceInput> inputs, std::string_view prompt,
+                                 const LongInput& long_input) const;
+  // The query is tokenised once. Errors name "query" or "documents[i]".
+  Result<PreparedInputs> PreparePairs(const std::string& query,
+                                      std::span<const std::string> documents,
+                                      const LongInput& long_input) const;
+
+  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence, from several
+  // threads at once, in no order. Stops at the first error, and when `context` ends.
+  using Take = std::function<Result<>(std::size_t sequence, const float* rows, std::size_t stride,
+                                      std::size_t tokens)>;
+  Result<> Run(std::span<const Sequence> sequences, const RequestContext& context,
+               const Take& take) const;
+
+  const ModelFolder& folder() const { return folder_; }
+  const Encoder& encoder() const { return *encoder_; }
+  // "cpu-int8-avx2"
+  std::string ComputeName() const;
+  // Everything but the dimension and what the head says of itself.
+  ModelInfo Info() const;
+  // For layers of heads.
+  const ComputeOptions& compute() const { return compute_; }
+
+ private:
+  struct Texts;
+
+  SequenceModel(ModelFolder folder, const Options& options);
+  Result<> PrepareText(const std::string& text, const std::string* pair, std::string_view prompt,
+                       const LongInput& long_input, std::size_t input, Tokenizer::Scratch& scratch,
+                       PreparedInputs& out) const;
+  Result<> AddPieces(const Pieces& first, const Pieces* second, const LongInput& long_input,
+                     std::size_t input, PreparedInputs& out) const;
+  Result<> PrepareIds(const TokenIds& ids, const LongInput& long_input, std::size_t input,
+                      PreparedInputs& out) const;
+  Result<> CheckTokenizer() const;
+
+  std::unique_ptr<EncoderWorkspace> TakeWorkspace() const;
+  void ReturnWorkspace(std::unique_ptr<EncoderWorkspace> workspace) const;
+
+  const ModelFolder folder_;
+  const ComputeOptions compute_;
+  std::unique_ptr<const Encoder> encoder_;
+  std::unique_ptr<WorkerTeam> team_;  // own synchronisation
+  const SystemClock clock_;
+
+  mutable std::mutex mutex_;  // guards workspaces_
+  mutable std::vector<std::unique_ptr<EncoderWorkspace>> workspaces_;
+};
+
+}  // namespace garrison

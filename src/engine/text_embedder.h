@@ -1,0 +1,35 @@
+// Embeddings from a model folder: encoder, pooling, dense layers, normalisation.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/embedder.h"
+#include "engine/sequence_model.h"
+
+namespace garrison {
+
+class TextEmbedder final : public Embedder {
+ public:
+  // REQUIRES: the folder is not a classifier. INVALID_ARGUMENT when a dense layer's weights do not
+  // fit.
+  static Result<std::shared_ptr<const TextEmbedder>> Load(
+      std::shared_ptr<const SequenceModel> model);
+
+  const ModelInfo& info() const override { return info_; }
+  // Rows have length 1 where the model's folder says Normalize, or `dimensions` is given.
+  Result<Embeddings> Embed(const EmbedRequest& request,
+                           const RequestContext& context) const override;
+
+ private:
+  explicit TextEmbedder(std::shared_ptr<const SequenceModel> model) : model_(std::move(model)) {}
+  Result<> Finish(const Sequence& sequence, const float* rows, std::size_t stride,
+                  std::size_t tokens, std::span<float> out) const;
+  Result<std::string> FindPrompt(const std::string& name) const;
+
+  const std::shared_ptr<const SequenceModel> model_;
+  ModelInfo info_;
+  std::vector<PackedLinear> dense_;
+};
+
+}  // namespace garrison

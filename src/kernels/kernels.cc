@@ -1,0 +1,97 @@
+// The tables for every instruction set, compiled from one source by Highway.
+//
+// Highway rather than hand-written intrinsics: one text for SSSE3, AVX2, AVX-512 and NEON, compiled
+// with per-function target attributes, so that no inline function of another header is compiled
+// with instructions that the machine may lack.
+#include "kernels/kernels.h"
+
+#include <array>
+
+// Detected with more features than the kernels use (AES, VBMI); the levels that remain are ours.
+#define HWY_DISABLED_TARGETS (HWY_SSE4 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/kernels.cc"
+#include <hwy/foreach_target.h>
+// These must follow foreach_target.h: they are compiled once per target.
+#include <hwy/highway.h>
+
+#include "kernels/attention-inl.h"
+#include "kernels/linear-inl.h"
+#include "kernels/rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace garrison {
+namespace HWY_NAMESPACE {
+
+const Kernels& Table() {
+  static constexpr Kernels table{
+      .isa = HWY_TARGET == HWY_AVX3   ? Isa::kAvx512
+             : HWY_TARGET == HWY_AVX2 ? Isa::kAvx2
+             : HWY_ARCH_ARM_A64       ? Isa::kNeon
+                                      : Isa::kBaseline,
+      .panel_columns = kPanelColumns,
+      .linear = &Linear,
+      .quantize_rows = &QuantizeRows,
+      .layer_norm = &LayerNorm,
+      .attention = &Attention,
+      .attention_scratch = &AttentionScratch,
+      .activate = &Activate,
+  };
+  return table;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace garrison
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace garrison {
+namespace {
+
+#if HWY_ARCH_X86
+HWY_EXPORT(Table);
+
+const Kernels& TableOf(std::int64_t target) {
+  hwy::ChosenTarget chosen;
+  chosen.Update(target);
+  return (*HWY_DISPATCH_TABLE(Table)[chosen.GetIndex()])();
+}
+#endif
+
+}  // namespace
+
+const Kernels& KernelsFor(Isa isa) {
+#if HWY_ARCH_X86
+  switch (isa) {
+    case Isa::kBaseline:
+    case Isa::kNeon:
+      return TableOf(HWY_STATIC_TARGET);
+    case Isa::kAvx2:
+      return TableOf(HWY_AVX2);
+    case Isa::kAvx512:
+    case Isa::kAvx512Vnni:
+    case Isa::kAmx:
+      return TableOf(HWY_AVX3);
+  }
+  return TableOf(HWY_STATIC_TARGET);
+#else
+  static_cast<void>(isa);
+  return HWY_STATIC_DISPATCH(Table)();
+#endif
+}
+
+std::span<const Isa> KernelIsas() {
+#if HWY_ARCH_X86
+  static constexpr std::array kLevels = {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512};
+  const Isa best = KernelsFor(DetectIsa()).isa;
+  std::size_t count = 0;
+  while (count < kLevels.size() && kLevels[count] <= best) ++count;
+  return std::span(kLevels).first(count);
+#else
+  static const std::array kLevels = {HWY_STATIC_DISPATCH(Table)().isa};
+  return kLevels;
+#endif
+}
+
+}  // namespace garrison
+#endif  // HWY_ONCE

@@ -1,0 +1,95 @@
+// The arithmetic of the engine, one table of functions per instruction set.
+//
+// Matrices are row-major float rows whose stride is a multiple of kRowAlign, so that whole vectors
+// may be read and written past the last column; those columns hold zeros. Every output row depends
+// on its own input row only, computed in an order that neither the number of rows nor their
+// position changes: this is what makes results the same in any batch. All functions are
+// single-threaded and touch nothing but their arguments.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/cpu_features.h"
+#include "kernels/packed_linear.h"
+
+namespace garrison {
+
+inline constexpr std::size_t kRowAlign = 16;  // floats
+
+constexpr std::size_t RowStride(std::size_t columns) {
+  return (columns + kRowAlign - 1) / kRowAlign * kRowAlign;
+}
+
+enum class Activation : std::uint8_t { kNone, kRelu, kGelu, kGeluTanh, kTanh };
+
+// Rows of activations as int8 layers read them: value = scale * element, elements are the 8-bit
+// code minus the row's zero point, so they lie in [-255, 255].
+struct QuantizedRows {
+  const std::int16_t* values = nullptr;  // [rows, stride]
+  const float* scales = nullptr;         // [rows]
+  std::size_t stride = 0;                // of QuantizedStride(columns)
+};
+
+constexpr std::size_t QuantizedStride(std::size_t columns) { return (columns + 31) / 32 * 32; }
+
+// output[r, c] = activation(sum_k input[r, k] weights[c, k] + bias[c]) for the columns of panels
+// [panel_begin, panel_end).
+struct LinearArgs {
+  const PackedLinear* weights = nullptr;
+  const float* input = nullptr;  // [rows, input_stride]; f32 and bf16 weights
+  std::size_t input_stride = 0;
+  QuantizedRows quantized;  // int8 weights
+  std::size_t rows = 0;
+  std::size_t panel_begin = 0;
+  std::size_t panel_end = 0;
+  Activation activation = Activation::kNone;
+  float* output = nullptr;  // [rows, output_stride], output_stride a multiple of kRowAlign
+  std::size_t output_stride = 0;
+};
+
+// One head over one sequence: softmax(q kT * scale + bias) v.
+struct AttentionArgs {
+  const float* query = nullptr;  // [tokens, stride], the head's columns
+  const float* key = nullptr;
+  const float* value = nullptr;
+  std::size_t stride = 0;
+  std::size_t tokens = 0;
+  std::size_t head_size = 0;
+  float scale = 1;
+  // bias[j - i] is added to the score of query i and key j, j - i in (-tokens, tokens); may be
+  // null.
+  const float* bias = nullptr;
+  float* scratch = nullptr;  // Kernels::attention_scratch floats
+  float* output = nullptr;   // [tokens, output_stride], the head's columns
+  std::size_t output_stride = 0;
+};
+
+struct Kernels {
+  Isa isa = Isa::kBaseline;
+  std::size_t panel_columns = 0;  // columns that one panel of packed weights holds
+
+  void (*linear)(const LinearArgs& args);
+  // Asymmetric 8-bit codes per row: the range [min(0, lowest), max(0, highest)] in 255 steps.
+  // values [rows, QuantizedStride(columns)], zero beyond `columns`.
+  void (*quantize_rows)(const float* input, std::size_t input_stride, std::size_t rows,
+                        std::size_t columns, std::int16_t* values, float* scales);
+  // x = LayerNorm(x + residual); `residual` may be null. Means in two passes, as the definition.
+  void (*layer_norm)(float* x, std::size_t stride, std::size_t rows, std::size_t columns,
+                     const float* residual, std::size_t residual_stride, const float* gamma,
+                     const float* beta, float epsilon);
+  void (*attention)(const AttentionArgs& args);
+  std::size_t (*attention_scratch)(std::size_t tokens, std::size_t head_size);  // in floats
+  void (*activate)(float* x, std::size_t count, Activation activation);  // any count, in place
+};
+
+// The table for a level; levels without kernels of their own share those of the next lower one.
+// `isa` must be available on this machine.
+const Kernels& KernelsFor(Isa isa);
+
+// Levels with a table of their own that this machine can run, lowest first; for tests.
+std::span<const Isa> KernelIsas();
+
+}  // namespace garrison

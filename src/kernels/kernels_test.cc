@@ -1,0 +1,280 @@
+// Every kernel of every instruction set of this machine against its definition in plain loops.
+#include "kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "kernels/reference.h"
+
+namespace garrison {
+namespace {
+
+constexpr std::array kActivations = {Activation::kNone, Activation::kRelu, Activation::kGelu,
+                                     Activation::kGeluTanh, Activation::kTanh};
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : engine_(seed) {}
+  // Rows of `columns` values whose padding is zero, as the engine keeps them.
+  std::vector<float> Rows(std::size_t rows, std::size_t columns, std::size_t stride,
+                          float spread = 1.0F) {
+    std::vector<float> out(rows * stride, 0.0F);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < columns; ++c) out[r * stride + c] = spread * normal_(engine_);
+    }
+    return out;
+  }
+
+ private:
+  std::mt19937 engine_;
+  std::normal_distribution<float> normal_;
+};
+
+// One test per instruction set.
+class KernelsTest : public testing::TestWithParam<Isa> {
+ protected:
+  const Kernels& kernels_ = KernelsFor(GetParam());
+};
+
+TEST_P(KernelsTest, TableIsForTheLevel) { EXPECT_EQ(kernels_.isa, GetParam()); }
+
+struct Shape {
+  std::size_t rows, columns, inputs;
+};
+constexpr std::array kShapes = {Shape{1, 1, 1},    Shape{1, 60, 60},   Shape{2, 7, 3},
+                                Shape{5, 109, 60}, Shape{6, 60, 109},  Shape{7, 384, 33},
+                                Shape{13, 96, 97}, Shape{25, 33, 384}, Shape{12, 17, 31}};
+
+TEST_P(KernelsTest, LinearF32AndBf16MatchTheDefinition) {
+  Random random(1);
+  for (const Shape& s : kShapes) {
+    const std::size_t in_stride = RowStride(s.inputs);
+    const std::size_t out_stride = RowStride(s.columns);
+    const auto input = random.Rows(s.rows, s.inputs, in_stride);
+    auto weights = random.Rows(s.columns, s.inputs, s.inputs, 0.2F);
+    const auto bias = random.Rows(1, s.columns, s.columns);
+    for (const ComputeType type : {ComputeType::kF32, ComputeType::kBf16}) {
+      const auto packed =
+          PackedLinear::Pack(kernels_, type, weights, bias, s.columns, s.inputs).value();
+      auto rounded = weights;
+      if (type == ComputeType::kBf16) {
+        for (float& w : rounded) w = FromBf16(ToBf16(w));
+      }
+      for (const Activation activation : kActivations) {
+        std::vector<float> expected(s.rows * out_stride);
+        reference::Linear(input, in_stride, s.rows, rounded, bias, s.columns, s.inputs, activation,
+                          expected.data(), out_stride);
+        std::vector<float> got(s.rows * out_stride, 7.0F);
+        kernels_.linear({.weights = &packed,
+                         .input = input.data(),
+                         .input_stride = in_stride,
+                         .rows = s.rows,
+                         .panel_end = packed.panels(),
+                         .activation = activation,
+                         .output = got.data(),
+                         .output_stride = out_stride});
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          ASSERT_NEAR(got[i], expected[i], 6e-5) << s.rows << "x" << s.columns << " at " << i;
+        }
+      }
+    }
+  }
+}
+
+// Sums of products of integers are exact, so int8 must agree up to the final rounding.
+TEST_P(KernelsTest, LinearInt8MatchesTheDefinitionOnItsCodes) {
+  Random random(2);
+  for (const Shape& s : kShapes) {
+    const std::size_t in_stride = RowStride(s.inputs);
+    const std::size_t out_stride = RowStride(s.columns);
+    const auto input = random.Rows(s.rows, s.inputs, in_stride, 3.0F);
+    const auto weights = random.Rows(s.columns, s.inputs, s.inputs, 0.2F);
+    const auto bias = random.Rows(1, s.columns, s.columns);
+    const auto packed =
+        PackedLinear::Pack(kernels_, ComputeType::kInt8, weights, bias, s.columns, s.inputs)
+            .value();
+    const std::size_t q_stride = QuantizedStride(s.inputs);
+    std::vector<std::int16_t> values(s.rows * q_stride);
+    std::vector<float> scales(s.rows);
+    kernels_.quantize_rows(input.data(), in_stride, s.rows, s.inputs, values.data(), scales.data());
+    std::vector<float> got(s.rows * out_stride);
+    kernels_.linear({.weights = &packed,
+                     .quantized = {values.data(), scales.data(), q_stride},
+                     .rows = s.rows,
+                     .panel_end = packed.panels(),
+                     .output = got.data(),
+                     .output_stride = out_stride});
+    std::vector<std::int8_t> codes(s.inputs);
+    for (std::size_t c = 0; c < s.columns; ++c) {
+      const float scale = QuantizeColumn(std::span(weights).subspan(c * s.inputs, s.inputs), codes);
+      for (std::size_t r = 0; r < s.rows; ++r) {
+        std::int64_t sum = 0;
+        for (std::size_t k = 0; k < s.inputs; ++k) sum += values[r * q_stride + k] * codes[k];
+        const float expected = static_cast<float>(sum) * scales[r] * scale + bias[c];
+        ASSERT_EQ(got[r * out_stride + c], expected) << r << ", " << c;
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, QuantizedRowsMatchTheDefinition) {
+  Random random(3);
+  for (const std::size_t columns : {1UL, 15UL, 31UL, 60UL, 109UL, 384UL}) {
+    const std::size_t stride = RowStride(columns);
+    auto input = random.Rows(5, columns, stride, 2.0F);
+    for (std::size_t c = 0; c < columns; ++c) {
+      input[stride + c] = std::fabs(input[stride + c]);  // no negative values
+      input[2 * stride + c] = 0.0F;                      // nothing
+      input[3 * stride + c] = -std::fabs(input[3 * stride + c]) * 1e30F;
+      input[4 * stride + c] *= 1e-42F;  // denormal
+    }
+    const std::size_t q_stride = QuantizedStride(columns);
+    std::vector<std::int16_t> got(5 * q_stride, 99), expected(5 * q_stride, 99);
+    std::vector<float> scales(5), expected_scales(5);
+    kernels_.quantize_rows(input.data(), stride, 5, columns, got.data(), scales.data());
+    reference::QuantizeRows(input.data(), stride, 5, columns, expected.data(),
+                            expected_scales.data());
+    EXPECT_EQ(got, expected) << columns;
+    EXPECT_EQ(scales, expected_scales);
+  }
+}
+
+TEST_P(KernelsTest, LayerNormMatchesTheDefinition) {
+  Random random(4);
+  for (const std::size_t columns : {1UL, 7UL, 16UL, 60UL, 384UL, 769UL}) {
+    const std::size_t stride = RowStride(columns);
+    const auto input = random.Rows(3, columns, stride, 4.0F);
+    const auto residual = random.Rows(3, columns, stride);
+    const auto gamma = random.Rows(1, columns, stride);
+    const auto beta = random.Rows(1, columns, stride);
+    for (const float* add : {static_cast<const float*>(nullptr), residual.data()}) {
+      auto got = input;
+      auto expected = input;
+      kernels_.layer_norm(got.data(), stride, 3, columns, add, stride, gamma.data(), beta.data(),
+                          1e-5F);
+      reference::LayerNorm(expected.data(), stride, 3, columns, add, stride, gamma.data(),
+                           beta.data(), 1e-5F);
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        ASSERT_NEAR(got[i], expected[i], 2e-5) << columns << " at " << i;
+        if (i % stride >= columns) {
+          ASSERT_EQ(got[i], 0.0F);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, AttentionMatchesTheDefinitionAndKeepsToItsColumns) {
+  Random random(5);
+  for (const std::size_t tokens : {1UL, 2UL, 5UL, 16UL, 17UL, 33UL, 70UL}) {
+    for (const std::size_t head : {1UL, 20UL, 32UL, 64UL}) {
+      const std::size_t stride = RowStride(3 * head + 5);
+      const auto qkv = random.Rows(tokens, 3 * head, stride, 2.0F);
+      auto table = random.Rows(1, 2 * tokens - 1, 2 * tokens - 1);
+      const std::size_t floats = kernels_.attention_scratch(tokens, head);
+      std::vector<float> scratch(floats + 16);
+      float* aligned = scratch.data();
+      while (reinterpret_cast<std::uintptr_t>(aligned) % 64 != 0) ++aligned;
+      for (const bool biased : {false, true}) {
+        AttentionArgs args{.query = qkv.data(),
+                           .key = qkv.data() + head,
+                           .value = qkv.data() + 2 * head,
+                           .stride = stride,
+                           .tokens = tokens,
+                           .head_size = head,
+                           .scale = 1.0F / std::sqrt(static_cast<float>(head)),
+                           .bias = biased ? table.data() + tokens - 1 : nullptr,
+                           .scratch = aligned,
+                           .output_stride = head + 3};
+        std::vector<float> got(tokens * args.output_stride, 7.0F);
+        std::vector<float> expected = got;
+        args.output = got.data() + 1;
+        kernels_.attention(args);
+        args.output = expected.data() + 1;
+        reference::Attention(args);
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          ASSERT_NEAR(got[i], expected[i], 1e-5) << tokens << " tokens, head of " << head;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, ActivationsMatchTheDefinitionOverTheirRange) {
+  for (const Activation activation : kActivations) {
+    std::vector<float> x;
+    for (float v = -12; v < 12; v += 0.00137F) x.push_back(v);
+    auto got = x;
+    kernels_.activate(got.data(), got.size(), activation);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double expected = reference::Activate(x[i], activation);
+      ASSERT_NEAR(got[i], expected, 1e-6 + 1e-6 * std::fabs(expected)) << x[i];
+    }
+  }
+}
+
+// The property behind batch invariance: a row's bytes do not depend on the rows around it.
+TEST_P(KernelsTest, ARowDoesNotDependOnItsNeighbours) {
+  Random random(6);
+  const std::size_t rows = 29, columns = 100, inputs = 60;
+  const std::size_t in_stride = RowStride(inputs), out_stride = RowStride(columns);
+  const auto input = random.Rows(rows, inputs, in_stride);
+  const auto weights = random.Rows(columns, inputs, inputs);
+  for (const ComputeType type : {ComputeType::kF32, ComputeType::kBf16, ComputeType::kInt8}) {
+    const auto packed = PackedLinear::Pack(kernels_, type, weights, {}, columns, inputs).value();
+    const auto run = [&](std::size_t first, std::size_t count) {
+      std::vector<std::int16_t> values(count * QuantizedStride(inputs));
+      std::vector<float> scales(count), out(count * out_stride);
+      const float* from = input.data() + first * in_stride;
+      kernels_.quantize_rows(from, in_stride, count, inputs, values.data(), scales.data());
+      kernels_.linear({.weights = &packed,
+                       .input = from,
+                       .input_stride = in_stride,
+                       .quantized = {values.data(), scales.data(), QuantizedStride(inputs)},
+                       .rows = count,
+                       .panel_end = packed.panels(),
+                       .activation = Activation::kGelu,
+                       .output = out.data(),
+                       .output_stride = out_stride});
+      return out;
+    };
+    const auto all = run(0, rows);
+    for (std::size_t first = 0; first < rows; ++first) {
+      for (std::size_t count = 1; first + count <= rows; count += 4) {
+        const auto some = run(first, count);
+        ASSERT_TRUE(std::equal(some.begin(), some.end(),
+                               all.begin() + static_cast<std::ptrdiff_t>(first * out_stride)));
+      }
+    }
+  }
+}
+
+TEST(PackedLinear, RefusesWhatIsNotFinite) {
+  const Kernels& kernels = KernelsFor(Isa::kBaseline);
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> weights = {1, 2, bad, 4};
+    const auto packed = PackedLinear::Pack(kernels, ComputeType::kF32, weights, {}, 2, 2);
+    ASSERT_FALSE(packed.has_value());
+    EXPECT_EQ(packed.error().code, Code::kInvalidArgument);
+    EXPECT_NE(packed.error().message.find("[1, 0]"), std::string::npos);
+  }
+}
+
+TEST(PackedLinear, RefusesMoreInputsThanIntegerSumsHold) {
+  const std::vector<float> weights(70'000, 1.0F);
+  const auto packed = PackedLinear::Pack(KernelsFor(Isa::kBaseline), ComputeType::kInt8, weights,
+                                         {}, 1, weights.size());
+  EXPECT_EQ(packed.error().code, Code::kOutOfRange);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, KernelsTest, testing::ValuesIn(KernelIsas()),
+                         [](const auto& level) { return std::string(IsaName(level.param)); });
+
+}  // namespace
+}  // namespace garrison

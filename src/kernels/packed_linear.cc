@@ -1,0 +1,146 @@
+#include "kernels/packed_linear.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/kernels.h"
+
+namespace garrison {
+namespace {
+
+constexpr std::size_t kCacheLine = 64;
+// 255 * 127 * inputs must stay below 2^31.
+constexpr std::size_t kMostInt8Inputs = 65'000;
+
+std::size_t BytesPerPanel(ComputeType type, std::size_t inputs, std::size_t columns) {
+  switch (type) {
+    case ComputeType::kF32:
+      return inputs * columns * sizeof(float);
+    case ComputeType::kBf16:
+      return inputs * columns * sizeof(std::uint16_t);
+    case ComputeType::kInt8:
+      return (inputs + 1) / 2 * 2 * columns;
+  }
+  return 0;
+}
+
+// `column` is one output column's weights, `slot` its place in the panel.
+void PackColumn(ComputeType type, std::span<const float> column, std::span<const std::int8_t> codes,
+                std::size_t slot, std::size_t panel_columns, std::byte* panel) {
+  switch (type) {
+    case ComputeType::kF32: {
+      auto* to = reinterpret_cast<float*>(panel);
+      for (std::size_t k = 0; k < column.size(); ++k) to[k * panel_columns + slot] = column[k];
+      return;
+    }
+    case ComputeType::kBf16: {
+      auto* to = reinterpret_cast<std::uint16_t*>(panel);
+      const std::size_t half = panel_columns / 2;
+      const std::size_t place = slot < half ? 2 * slot : 2 * (slot - half) + 1;
+      for (std::size_t k = 0; k < column.size(); ++k) {
+        to[k * panel_columns + place] = ToBf16(column[k]);
+      }
+      return;
+    }
+    case ComputeType::kInt8: {
+      auto* to = reinterpret_cast<std::int8_t*>(panel);
+      for (std::size_t k = 0; k < codes.size(); ++k) {
+        to[(k / 2 * panel_columns + slot) * 2 + k % 2] = codes[k];
+      }
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+std::string_view ComputeTypeName(ComputeType type) {
+  switch (type) {
+    case ComputeType::kF32:
+      return "f32";
+    case ComputeType::kBf16:
+      return "bf16";
+    case ComputeType::kInt8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+std::uint16_t ToBf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+float FromBf16(std::uint16_t value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
+}
+
+float QuantizeColumn(std::span<const float> weights, std::span<std::int8_t> codes) {
+  float largest = 0;
+  for (const float weight : weights) largest = std::max(largest, std::fabs(weight));
+  const float scale = largest / 127.0F;
+  // A column of denormals has no usable scale; it contributes nothing.
+  const float inverse = scale > 1e-35F ? 1.0F / scale : 0.0F;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    const float code = std::clamp(std::nearbyint(weights[k] * inverse), -127.0F, 127.0F);
+    codes[k] = static_cast<std::int8_t>(code);
+  }
+  return scale;
+}
+
+void PackedLinear::Free::operator()(std::byte* data) const {
+  ::operator delete(data, std::align_val_t{kCacheLine});
+}
+
+std::size_t PackedLinear::bytes() const {
+  return panels_ * panel_bytes_ + (bias_.size() + scales_.size()) * sizeof(float);
+}
+
+Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type,
+                                        std::span<const float> weights, std::span<const float> bias,
+                                        std::size_t columns, std::size_t inputs) {
+  if (type == ComputeType::kInt8 && inputs > kMostInt8Inputs) {
+    return Fail(Code::kOutOfRange, "int8 sums hold at most {} inputs, the layer has {}; use bf16",
+                kMostInt8Inputs, inputs);
+  }
+  PackedLinear packed;
+  packed.type_ = type;
+  packed.columns_ = columns;
+  packed.inputs_ = inputs;
+  const std::size_t width = kernels.panel_columns;
+  packed.panels_ = (columns + width - 1) / width;
+  packed.panel_bytes_ =
+      (BytesPerPanel(type, inputs, width) + kCacheLine - 1) / kCacheLine * kCacheLine;
+  const std::size_t total = std::max(packed.panels_ * packed.panel_bytes_, kCacheLine);
+  packed.data_.reset(static_cast<std::byte*>(::operator new(total, std::align_val_t{kCacheLine})));
+  std::memset(packed.data_.get(), 0, total);
+  packed.bias_.assign(packed.panels_ * width, 0.0F);
+  std::copy(bias.begin(), bias.end(), packed.bias_.begin());
+  packed.scales_.assign(type == ComputeType::kInt8 ? packed.panels_ * width : 0, 0.0F);
+  for (std::size_t i = 0; i < bias.size(); ++i) {
+    if (!std::isfinite(bias[i])) {
+      return Fail(Code::kInvalidArgument, "expected finite biases, got {} at [{}]", bias[i], i);
+    }
+  }
+
+  std::vector<std::int8_t> codes(type == ComputeType::kInt8 ? inputs : 0);
+  for (std::size_t c = 0; c < columns; ++c) {
+    const auto column = weights.subspan(c * inputs, inputs);
+    for (std::size_t k = 0; k < inputs; ++k) {
+      if (!std::isfinite(column[k])) {
+        return Fail(Code::kInvalidArgument, "expected finite weights, got {} at [{}, {}]",
+                    column[k], c, k);
+      }
+    }
+    if (type == ComputeType::kInt8) packed.scales_[c] = QuantizeColumn(column, codes);
+    PackColumn(type, column, codes, c % width, width,
+               packed.data_.get() + c / width * packed.panel_bytes_);
+  }
+  return packed;
+}
+
+}  // namespace garrison

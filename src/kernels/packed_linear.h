@@ -1,0 +1,72 @@
+// The weights of y = x W^T + b, laid out for one instruction set's kernels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace garrison {
+
+struct Kernels;
+
+enum class ComputeType : std::uint8_t { kF32, kBf16, kInt8 };
+
+// "f32", "bf16", "int8".
+std::string_view ComputeTypeName(ComputeType type);
+
+// Panels of kernels.panel_columns output columns, each [k][columns] so that a kernel reads them
+// front to back; columns past `columns` are zero.
+//   f32   float
+//   bf16  the upper halves of floats, rounded to nearest even; 32-bit lane l of a row holds column
+//         l in its low and column l + panel_columns / 2 in its high half
+//   int8  [k / 2][columns][2] codes; weight = code * scale[column], symmetric per output column
+// Immutable after construction.
+class PackedLinear {
+ public:
+  PackedLinear() = default;
+
+  // `weights` [columns, inputs] row-major, `bias` [columns] or empty. INVALID_ARGUMENT for a weight
+  // that is not finite, OUT_OF_RANGE for more inputs than 32-bit sums can hold.
+  static Result<PackedLinear> Pack(const Kernels& kernels, ComputeType type,
+                                   std::span<const float> weights, std::span<const float> bias,
+                                   std::size_t columns, std::size_t inputs);
+
+  ComputeType type() const { return type_; }
+  std::size_t columns() const { return columns_; }
+  std::size_t inputs() const { return inputs_; }
+  std::size_t panels() const { return panels_; }
+  const std::byte* panel(std::size_t i) const { return data_.get() + i * panel_bytes_; }
+  // Padded with zeros to whole panels.
+  const float* bias() const { return bias_.data(); }
+  const float* scales() const { return scales_.data(); }
+  std::size_t bytes() const;
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const;
+  };
+
+  ComputeType type_ = ComputeType::kF32;
+  std::size_t columns_ = 0;
+  std::size_t inputs_ = 0;
+  std::size_t panels_ = 0;
+  std::size_t panel_bytes_ = 0;
+  std::unique_ptr<std::byte, Free> data_;
+  std::vector<float> bias_;
+  std::vector<float> scales_;
+};
+
+// The int8 code of each weight of one output column; returns the scale. Scalar on purpose: packed
+// weights are the same on every machine.
+float QuantizeColumn(std::span<const float> weights, std::span<std::int8_t> codes);
+
+// Rounded to nearest even, as the upper half of the float.
+std::uint16_t ToBf16(float value);
+float FromBf16(std::uint16_t value);
+
+}  // namespace garrison

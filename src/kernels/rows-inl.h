@@ -1,0 +1,130 @@
+// Kernels that work row by row: layer norm, quantisation, activations. Included once per Highway
+// target.
+#if defined(GARRISON_KERNELS_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef GARRISON_KERNELS_ROWS_INL_H_
+#undef GARRISON_KERNELS_ROWS_INL_H_
+#else
+#define GARRISON_KERNELS_ROWS_INL_H_
+#endif
+
+#include <cstring>
+
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace garrison {
+namespace HWY_NAMESPACE {
+
+// Zero in the lanes at and after `columns`.
+HWY_INLINE Float KeepColumns(Float x, std::size_t column, std::size_t columns) {
+  const FloatTag d;
+  if (column + kLanes <= columns) return x;
+  return hn::IfThenElseZero(hn::FirstN(d, columns - column), x);
+}
+
+HWY_INLINE void NormRow(float* HWY_RESTRICT x, std::size_t columns,
+                        const float* HWY_RESTRICT residual, const float* HWY_RESTRICT gamma,
+                        const float* HWY_RESTRICT beta, float epsilon) {
+  const FloatTag d;
+  const float count = static_cast<float>(columns);
+  Float sum = hn::Zero(d);
+  for (std::size_t c = 0; c < columns; c += kLanes) {
+    Float value = hn::LoadU(d, x + c);
+    if (residual != nullptr) value = hn::Add(value, hn::LoadU(d, residual + c));
+    hn::StoreU(value, d, x + c);
+    sum = hn::Add(sum, KeepColumns(value, c, columns));
+  }
+  const float mean = hn::GetLane(hn::SumOfLanes(d, sum)) / count;
+  const Float means = hn::Set(d, mean);
+  Float squares = hn::Zero(d);
+  for (std::size_t c = 0; c < columns; c += kLanes) {
+    const Float centred = KeepColumns(hn::Sub(hn::LoadU(d, x + c), means), c, columns);
+    squares = hn::MulAdd(centred, centred, squares);
+  }
+  const float variance = hn::GetLane(hn::SumOfLanes(d, squares)) / count;
+  const Float scale = hn::Div(hn::Set(d, 1.0F), hn::Sqrt(hn::Set(d, variance + epsilon)));
+  for (std::size_t c = 0; c < columns; c += kLanes) {
+    const Float unit = hn::Mul(hn::Sub(hn::LoadU(d, x + c), means), scale);
+    const Float value = hn::MulAdd(unit, hn::LoadU(d, gamma + c), hn::LoadU(d, beta + c));
+    hn::StoreU(KeepColumns(value, c, columns), d, x + c);
+  }
+}
+
+void LayerNorm(float* x, std::size_t stride, std::size_t rows, std::size_t columns,
+               const float* residual, std::size_t residual_stride, const float* gamma,
+               const float* beta, float epsilon) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    NormRow(x + r * stride, columns, residual == nullptr ? nullptr : residual + r * residual_stride,
+            gamma, beta, epsilon);
+  }
+}
+
+HWY_INLINE float QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
+                             std::int16_t* HWY_RESTRICT values) {
+  const FloatTag d;
+  const IntTag di;
+  const hn::Rebind<std::int16_t, FloatTag> d16;
+  Float low = hn::Zero(d);
+  Float high = hn::Zero(d);
+  for (std::size_t c = 0; c < columns; c += kLanes) {
+    const Float value = KeepColumns(hn::LoadU(d, x + c), c, columns);
+    low = hn::Min(low, value);
+    high = hn::Max(high, value);
+  }
+  const float lowest = hn::GetLane(hn::MinOfLanes(d, low));
+  const float highest = hn::GetLane(hn::MaxOfLanes(d, high));
+  const float scale = (highest - lowest) / 255.0F;
+  const float inverse = scale > 1e-35F ? 1.0F / scale : 0.0F;
+  const Float inverses = hn::Set(d, inverse);
+  // The code of x is round(x / scale) + zero in [0, 255]; stored without the zero point.
+  const Int zero = hn::NearestInt(hn::Mul(hn::Set(d, -lowest), inverses));
+  const Int least = hn::Neg(zero);
+  const Int most = hn::Sub(hn::Set(di, 255), zero);
+  for (std::size_t c = 0; c < QuantizedStride(columns); c += kLanes) {
+    if (c >= columns) {
+      hn::StoreU(hn::Zero(d16), d16, values + c);
+      continue;
+    }
+    const Float value = KeepColumns(hn::LoadU(d, x + c), c, columns);
+    const Int code = hn::Min(hn::Max(hn::NearestInt(hn::Mul(value, inverses)), least), most);
+    hn::StoreU(hn::DemoteTo(d16, code), d16, values + c);
+  }
+  return scale;
+}
+
+void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows,
+                  std::size_t columns, std::int16_t* values, float* scales) {
+  const std::size_t stride = QuantizedStride(columns);
+  for (std::size_t r = 0; r < rows; ++r) {
+    scales[r] = QuantizeRow(input + r * input_stride, columns, values + r * stride);
+  }
+}
+
+struct ActivateVisitor {
+  float* x;
+  std::size_t count;
+
+  template <Activation kActivation>
+  HWY_INLINE void operator()() const {
+    const FloatTag d;
+    std::size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      hn::StoreU(Apply<kActivation>(hn::LoadU(d, x + i)), d, x + i);
+    }
+    if (i == count) return;
+    alignas(64) float rest[kRowAlign] = {};
+    std::memcpy(rest, x + i, (count - i) * sizeof(float));
+    hn::Store(Apply<kActivation>(hn::Load(d, rest)), d, rest);
+    std::memcpy(x + i, rest, (count - i) * sizeof(float));
+  }
+};
+
+void Activate(float* x, std::size_t count, Activation activation) {
+  WithActivation(activation, ActivateVisitor{x, count});
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace garrison
+HWY_AFTER_NAMESPACE();
+
+#endif
