@@ -86,8 +86,8 @@ Result<> ApplyLayer(const std::vector<Entry>& entries, LoadedSettings& loaded) {
     const bool overrides = std::find(kPresetThresholds.begin(), kPresetThresholds.end(),
                                      entry.name) != kPresetThresholds.end();
     if (!preset_given || !overrides) continue;
-    loaded.warnings.push_back(fmt::format("{} = {} ({}) overrides the preset beside it",
-                                          entry.name, entry.value, entry.source));
+    loaded.warnings.push_back(fmt::format("{} = {} ({}) overrides the preset beside it", entry.name,
+                                          entry.value, entry.source));
   }
   return {};
 }

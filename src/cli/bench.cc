@@ -132,10 +132,9 @@ void AddBench(CLI::App& app, CommandContext& context) {
       "  garrison bench --model models/minilm --dtype int8 --threads 2 --grid "
       "1x16,8x32,32x128 --json");
   verb->callback([flags, &context] {
-    context.outcome =
-        flags->tokenizer.empty()
-            ? Bench(context, *flags)
-            : BenchTokenizer(context, flags->tokenizer, flags->input, flags->json);
+    context.outcome = flags->tokenizer.empty()
+                          ? Bench(context, *flags)
+                          : BenchTokenizer(context, flags->tokenizer, flags->input, flags->json);
   });
 }
 

@@ -1,9 +1,9 @@
 #include "cli/cli.h"
 
-#include "cli/test_cli.h"
-
 #include <filesystem>
 #include <fstream>
+
+#include "cli/test_cli.h"
 
 namespace garrison {
 namespace {

@@ -298,8 +298,9 @@ void AddModelsVerify(CLI::App& models, CommandContext& context) {
                    "(default: 0.997 for int8, 0.9995 otherwise)")
       ->check(CLI::Range(-1.0, 1.0));
   verb->add_flag("--json", flags->json, "One JSON line");
-  verb->add_flag("--write", flags->write,
-                 "When it passes, note it in the folder's garrison.json: --dtype auto then uses it");
+  verb->add_flag(
+      "--write", flags->write,
+      "When it passes, note it in the folder's garrison.json: --dtype auto then uses it");
   verb->footer(
       "Examples:\n"
       "  garrison models verify models/minilm --dtype int8\n"

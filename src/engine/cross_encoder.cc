@@ -40,10 +40,9 @@ Result<std::shared_ptr<const CrossEncoder>> CrossEncoder::Load(
   const EncoderSpec& spec = encoder->model_->folder().encoder;
   encoder->info_ = encoder->model_->Info();
   encoder->info_.description =
-      encoder->reranks()
-          ? fmt::format("{} cross-encoder, {} layers", spec.family, spec.layers)
-          : fmt::format("{} classifier, {} layers, {} labels", spec.family, spec.layers,
-                        encoder->labels().size());
+      encoder->reranks() ? fmt::format("{} cross-encoder, {} layers", spec.family, spec.layers)
+                         : fmt::format("{} classifier, {} layers, {} labels", spec.family,
+                                       spec.layers, encoder->labels().size());
   return std::shared_ptr<const CrossEncoder>(std::move(encoder));
 }
 
@@ -70,8 +69,8 @@ Result<> CrossEncoder::LoadHead() {
       break;
   }
   ASSIGN_OR_RETURN(inner_, checkpoint.ReadLinear({inner}, hidden, hidden, true, "head", exact));
-  ASSIGN_OR_RETURN(outer_, checkpoint.ReadLinear({outer}, labels().size(), hidden, true, "head",
-                                                 exact));
+  ASSIGN_OR_RETURN(outer_,
+                   checkpoint.ReadLinear({outer}, labels().size(), hidden, true, "head", exact));
   return {};
 }
 

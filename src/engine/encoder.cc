@@ -27,8 +27,7 @@ void RunTasks(WorkerTeam* team, std::size_t count, const std::function<void(std:
 
 }  // namespace
 
-void TokenBatch::Add(std::span<const std::int32_t> sequence,
-                     std::span<const std::int32_t> types) {
+void TokenBatch::Add(std::span<const std::int32_t> sequence, std::span<const std::int32_t> types) {
   ids.insert(ids.end(), sequence.begin(), sequence.end());
   if (types.empty()) {
     type_ids.resize(ids.size(), 0);
@@ -57,9 +56,8 @@ std::size_t RelativeBucket(std::ptrdiff_t distance, std::size_t buckets) {
   // (n / exact)^exact >= 16^t.
   std::size_t step = 0;
   const double ratio = static_cast<double>(n) / static_cast<double>(exact);
-  while (exact + step + 1 < half &&
-         std::pow(ratio, static_cast<double>(exact)) >=
-             std::pow(16.0, static_cast<double>(step + 1))) {
+  while (exact + step + 1 < half && std::pow(ratio, static_cast<double>(exact)) >=
+                                        std::pow(16.0, static_cast<double>(step + 1))) {
     ++step;
   }
   return side + exact + step;
@@ -69,8 +67,7 @@ std::size_t RelativeBucket(std::ptrdiff_t distance, std::size_t buckets) {
 
 Result<std::unique_ptr<Encoder>> Encoder::Load(const SafeTensors& weights, EncoderSpec spec,
                                                const ComputeOptions& options) {
-  const bool prefixed =
-      weights.Find(spec.prefix + "embeddings.word_embeddings.weight") != nullptr;
+  const bool prefixed = weights.Find(spec.prefix + "embeddings.word_embeddings.weight") != nullptr;
   const Checkpoint checkpoint(weights, prefixed ? spec.prefix : "");
   std::unique_ptr<Encoder> encoder(new Encoder(std::move(spec), KernelsFor(options.isa)));
   RETURN_IF_ERROR(encoder->LoadEmbeddings(checkpoint));
@@ -83,8 +80,8 @@ Result<std::unique_ptr<Encoder>> Encoder::Load(const SafeTensors& weights, Encod
 
 Result<> Encoder::LoadEmbeddings(const Checkpoint& checkpoint) {
   const std::string at = "embeddings.";
-  ASSIGN_OR_RETURN(words_, checkpoint.Require(at + "word_embeddings.weight",
-                                              {spec_.vocabulary, spec_.hidden}));
+  ASSIGN_OR_RETURN(
+      words_, checkpoint.Require(at + "word_embeddings.weight", {spec_.vocabulary, spec_.hidden}));
   ASSIGN_OR_RETURN(positions_, checkpoint.Require(at + "position_embeddings.weight",
                                                   {spec_.position_rows, spec_.hidden}));
   if (spec_.token_types > 0) {
@@ -101,9 +98,9 @@ Result<> Encoder::LoadLayer(const Checkpoint& checkpoint, std::size_t index,
   const std::string at = fmt::format(fmt::runtime(names.layer), index);
   const std::size_t hidden = spec_.hidden;
   Layer layer;
-  ASSIGN_OR_RETURN(layer.qkv,
-                   checkpoint.ReadLinear({at + names.query, at + names.key, at + names.value},
-                                         hidden, hidden, true, LayerLabel(index, "qkv"), options));
+  ASSIGN_OR_RETURN(
+      layer.qkv, checkpoint.ReadLinear({at + names.query, at + names.key, at + names.value}, hidden,
+                                       hidden, true, LayerLabel(index, "qkv"), options));
   ASSIGN_OR_RETURN(layer.attention_output,
                    checkpoint.ReadLinear({at + names.attention_output}, hidden, hidden, true,
                                          LayerLabel(index, "attention_output"), options));
@@ -158,8 +155,8 @@ const PackedLinear* Encoder::FindLinear(const std::string& label) const {
 std::size_t Encoder::bytes() const {
   std::size_t total = relative_bias_.size() * sizeof(float);
   for (const Layer& layer : layers_) {
-    total += layer.qkv.bytes() + layer.attention_output.bytes() + layer.up.bytes() +
-             layer.down.bytes();
+    total +=
+        layer.qkv.bytes() + layer.attention_output.bytes() + layer.up.bytes() + layer.down.bytes();
   }
   return total;
 }

@@ -17,8 +17,8 @@ struct Family {
   Result<EncoderSpec> (*read)(const ModelConfig& config);
 };
 constexpr std::array kFamilies = {
-    Family{"bert", &ReadBert},       Family{"distilbert", &ReadDistilBert},
-    Family{"mpnet", &ReadMpnet},     Family{"roberta", &ReadRoberta},
+    Family{"bert", &ReadBert},           Family{"distilbert", &ReadDistilBert},
+    Family{"mpnet", &ReadMpnet},         Family{"roberta", &ReadRoberta},
     Family{"xlm-roberta", &ReadRoberta},
 };
 

@@ -12,9 +12,9 @@
 namespace garrison {
 
 struct LayerError {
-  std::string layer;     // "layer.3.down"
-  ComputeType type;      // what the candidate computes it in
-  double relative = 0;   // L2 norm of the output's error over that of the output
+  std::string layer;    // "layer.3.down"
+  ComputeType type;     // what the candidate computes it in
+  double relative = 0;  // L2 norm of the output's error over that of the output
 };
 
 // Runs `inputs` through `exact` and gives every linear layer of `candidate` the very inputs that

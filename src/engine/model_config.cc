@@ -48,8 +48,9 @@ Result<std::size_t> ModelConfig::Size(const char* field, std::size_t most) const
   }
   if (!value->is_number_unsigned() || value->get<std::uint64_t>() < 1 ||
       value->get<std::uint64_t>() > most) {
-    return FailAt(Place(field), Code::kInvalidArgument, "expected a whole number from 1 to {}, got {}",
-                  most, value->dump().substr(0, 40));
+    return FailAt(Place(field), Code::kInvalidArgument,
+                  "expected a whole number from 1 to {}, got {}", most,
+                  value->dump().substr(0, 40));
   }
   return value->get<std::size_t>();
 }

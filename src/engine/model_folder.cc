@@ -21,8 +21,8 @@ constexpr double kNoLimit = 1e9;
 // A path that a model folder names must stay inside it.
 Result<std::filesystem::path> Inside(const std::filesystem::path& root, const std::string& path) {
   const std::filesystem::path relative(path);
-  const bool leaves = relative.is_absolute() ||
-                      std::find(relative.begin(), relative.end(), "..") != relative.end();
+  const bool leaves =
+      relative.is_absolute() || std::find(relative.begin(), relative.end(), "..") != relative.end();
   if (leaves) {
     return FailAt((root / "modules.json").string(), Code::kInvalidArgument,
                   "expected a path inside the folder, got {}", path.substr(0, 200));
@@ -94,16 +94,17 @@ Result<std::filesystem::path> ReadModules(ModelFolder& folder) {
                   kMaxModules);
   }
   for (std::size_t i = 0; i < json->size(); ++i) {
-    ASSIGN_OR_RETURN(const ModelConfig module,
-                     ModelConfig::Parse((*json)[i].dump(), fmt::format("{}[{}]", file.string(), i)));
+    ASSIGN_OR_RETURN(
+        const ModelConfig module,
+        ModelConfig::Parse((*json)[i].dump(), fmt::format("{}[{}]", file.string(), i)));
     RETURN_IF_ERROR(ReadModule(module, transformer, folder));
   }
   return transformer;
 }
 
 Result<> ReadPrompts(ModelFolder& folder) {
-  ASSIGN_OR_RETURN(const auto config, ModelConfig::ReadIfThere(
-                                          folder.root / "config_sentence_transformers.json"));
+  ASSIGN_OR_RETURN(const auto config,
+                   ModelConfig::ReadIfThere(folder.root / "config_sentence_transformers.json"));
   if (!config) return {};
   if (const nlohmann::json* prompts = config->Find("prompts")) {
     if (!prompts->is_object()) {

@@ -62,7 +62,7 @@ class LocalModels final : public ModelCatalog {
  private:
   template <typename Port>
   Result<std::shared_ptr<const Port>> FindPort(std::string_view name,
-                                               std::shared_ptr<const Port> LocalModel::*port,
+                                               std::shared_ptr<const Port> LocalModel::* port,
                                                std::string_view job) const {
     std::vector<std::string_view> names;
     for (const LocalModel& model : models_) {
@@ -101,10 +101,11 @@ ComputeType ChooseType(const std::string& dtype, const ModelFolder& folder) {
 Result<> CheckLayerNames(const Encoder& encoder, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (encoder.FindLinear(name) != nullptr) continue;
-    return FailAt("engine.bf16_layers", Code::kInvalidArgument,
-                  "there is no layer \"{}\"; names look like layer.0.qkv, layer.0.attention_output, "
-                  "layer.0.up, layer.0.down",
-                  name.substr(0, kNameShown));
+    return FailAt(
+        "engine.bf16_layers", Code::kInvalidArgument,
+        "there is no layer \"{}\"; names look like layer.0.qkv, layer.0.attention_output, "
+        "layer.0.up, layer.0.down",
+        name.substr(0, kNameShown));
   }
   return {};
 }
@@ -142,8 +143,8 @@ Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSetti
   options.compute.bf16_layers = folder.bf16_layers;
   const std::vector<std::string> asked = SplitNames(engine.bf16_layers);
   options.compute.bf16_layers.insert(options.compute.bf16_layers.end(), asked.begin(), asked.end());
-  options.threads = engine.threads > 0 ? static_cast<std::size_t>(engine.threads)
-                                       : ReadCpuBudget().threads;
+  options.threads =
+      engine.threads > 0 ? static_cast<std::size_t>(engine.threads) : ReadCpuBudget().threads;
   ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model,
                    SequenceModel::Load(std::move(folder), options));
   RETURN_IF_ERROR(CheckLayerNames(model->encoder(), options.compute.bf16_layers));

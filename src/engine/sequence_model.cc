@@ -18,11 +18,11 @@ constexpr std::size_t kMostGroupTokens = 256;
 constexpr std::size_t kTextsPerShare = 16;
 
 Truncation CutTo(std::size_t tokens, LongInput::Side side) {
-  return {.max_length = tokens,
-          .strategy = Truncation::Strategy::kLongestFirst,
-          .side = side == LongInput::Side::kLeft ? Truncation::Side::kLeft
-                                                 : Truncation::Side::kRight,
-          .overflow = false};
+  return {
+      .max_length = tokens,
+      .strategy = Truncation::Strategy::kLongestFirst,
+      .side = side == LongInput::Side::kLeft ? Truncation::Side::kLeft : Truncation::Side::kRight,
+      .overflow = false};
 }
 
 std::string InputPlace(std::size_t input) { return fmt::format("input[{}]", input); }
@@ -37,8 +37,8 @@ Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
 Result<std::shared_ptr<const SequenceModel>> SequenceModel::Load(ModelFolder folder,
                                                                  const Options& options) {
   std::shared_ptr<SequenceModel> model(new SequenceModel(std::move(folder), options));
-  ASSIGN_OR_RETURN(model->encoder_, Encoder::Load(*model->folder_.weights, model->folder_.encoder,
-                                                  model->compute_));
+  ASSIGN_OR_RETURN(model->encoder_,
+                   Encoder::Load(*model->folder_.weights, model->folder_.encoder, model->compute_));
   return std::shared_ptr<const SequenceModel>(std::move(model));
 }
 
@@ -48,8 +48,7 @@ SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
       team_(std::make_unique<WorkerTeam>(options.threads)) {}
 
 std::string SequenceModel::ComputeName() const {
-  return fmt::format("cpu-{}-{}", ComputeTypeName(compute_.type),
-                     IsaName(encoder_->kernels().isa));
+  return fmt::format("cpu-{}-{}", ComputeTypeName(compute_.type), IsaName(encoder_->kernels().isa));
 }
 
 ModelInfo SequenceModel::Info() const {
@@ -107,10 +106,11 @@ Result<> SequenceModel::AddPieces(const Pieces& first, const Pieces* second,
       break;
   }
   if (second != nullptr) {
-    return Fail(Code::kInvalidArgument,
-                "the pair has {} tokens, the model reads {}; pairs cannot be read in chunks, choose "
-                "long_input truncate",
-                total, most);
+    return Fail(
+        Code::kInvalidArgument,
+        "the pair has {} tokens, the model reads {}; pairs cannot be read in chunks, choose "
+        "long_input truncate",
+        total, most);
   }
   const std::size_t step = most - special;
   for (std::size_t at = 0; at < content; at += step) {
@@ -164,8 +164,7 @@ Result<> SequenceModel::PrepareIds(const TokenIds& tokens, const LongInput& long
     auto types = std::span(tokens.type_ids);
     if (types.size() == total) types = types.subspan(first, count);
     RETURN_IF_ERROR(encoder_->CheckIds(ids, types));
-    out.sequences.push_back(
-        {input, {ids.begin(), ids.end()}, {types.begin(), types.end()}, 0});
+    out.sequences.push_back({input, {ids.begin(), ids.end()}, {types.begin(), types.end()}, 0});
     return {};
   };
   if (total <= most || long_input.policy == LongInput::Policy::kError) return add(0, total);

@@ -39,17 +39,16 @@ Result<std::shared_ptr<const TextEmbedder>> TextEmbedder::Load(
     }
     ASSIGN_OR_RETURN(const SafeTensors weights, SafeTensors::Open(spec.folder));
     const Checkpoint checkpoint(weights, "");
-    ASSIGN_OR_RETURN(PackedLinear layer,
-                     checkpoint.ReadLinear({"linear"}, spec.outputs, spec.inputs, spec.bias,
-                                           "dense", exact));
+    ASSIGN_OR_RETURN(
+        PackedLinear layer,
+        checkpoint.ReadLinear({"linear"}, spec.outputs, spec.inputs, spec.bias, "dense", exact));
     embedder->dense_.push_back(std::move(layer));
     width = spec.outputs;
   }
   embedder->info_ = embedder->model_->Info();
   embedder->info_.dimension = width;
-  embedder->info_.description =
-      fmt::format("{} encoder, {} layers, {} dimensions", folder.encoder.family,
-                  folder.encoder.layers, width);
+  embedder->info_.description = fmt::format("{} encoder, {} layers, {} dimensions",
+                                            folder.encoder.family, folder.encoder.layers, width);
   return std::shared_ptr<const TextEmbedder>(std::move(embedder));
 }
 
@@ -108,12 +107,12 @@ Result<Embeddings> TextEmbedder::Embed(const EmbedRequest& request,
   const auto& sequences = prepared.sequences;
   const std::size_t width = info_.dimension;
   std::vector<float> vectors(sequences.size() * width);
-  RETURN_IF_ERROR(model_->Run(
-      sequences, context,
-      [&](std::size_t s, const float* rows, std::size_t stride, std::size_t tokens) {
-        return Finish(sequences[s], rows, stride, tokens,
-                      std::span(vectors).subspan(s * width, width));
-      }));
+  RETURN_IF_ERROR(
+      model_->Run(sequences, context,
+                  [&](std::size_t s, const float* rows, std::size_t stride, std::size_t tokens) {
+                    return Finish(sequences[s], rows, stride, tokens,
+                                  std::span(vectors).subspan(s * width, width));
+                  }));
 
   Embeddings out;
   out.dimension = kept;

@@ -44,7 +44,8 @@ void ExpectError(const Result<T>& result, Code code, const std::string& where,
 class FakeEmbedder final : public Embedder {
  public:
   FakeEmbedder(std::size_t dimension, std::map<std::string, std::vector<float>> vectors)
-      : info_{.id = "fake:model", .revision = "r1", .dimension = dimension}, vectors_(std::move(vectors)) {}
+      : info_{.id = "fake:model", .revision = "r1", .dimension = dimension},
+        vectors_(std::move(vectors)) {}
 
   const ModelInfo& info() const override { return info_; }
 
