@@ -24,13 +24,14 @@ bool IsFloat(TensorType type) {
 
 }  // namespace
 
-double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs) {
+double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs,
+                       int limit) {
   std::vector<std::int8_t> codes(inputs);
   double error = 0;
   double total = 0;
   for (std::size_t c = 0; c < columns; ++c) {
     const auto column = weights.subspan(c * inputs, inputs);
-    const float scale = QuantizeColumn(column, codes);
+    const float scale = QuantizeColumn(column, limit, codes);
     for (std::size_t k = 0; k < inputs; ++k) {
       const double difference = column[k] - static_cast<double>(codes[k]) * scale;
       error += difference * difference;
@@ -98,7 +99,10 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
   if (type == ComputeType::kInt8) {
     const bool kept = std::find(options.bf16_layers.begin(), options.bf16_layers.end(), label) !=
                       options.bf16_layers.end();
-    if (kept || Int8WeightError(weights, all, inputs) > kInt8LayerError) type = ComputeType::kBf16;
+    const int limit = KernelsFor(options.isa).int8_weight_limit;
+    if (kept || Int8WeightError(weights, all, inputs, limit) > kInt8LayerError) {
+      type = ComputeType::kBf16;
+    }
   }
   Result<PackedLinear> packed =
       PackedLinear::Pack(KernelsFor(options.isa), type, weights, biases, all, inputs);

@@ -19,8 +19,8 @@ struct ComputeOptions {
 };
 
 // Above this relative error (Frobenius norm of the rounding over that of the weights) int8 does not
-// represent a layer: rounding normally distributed weights costs 0.01, and the damage to the output
-// is of the same order.
+// represent a layer: rounding normally distributed weights costs about 0.01, and the damage to the
+// output is of the same order.
 inline constexpr double kInt8LayerError = 0.03;
 
 struct Norm {
@@ -56,6 +56,7 @@ class Checkpoint {
 };
 
 // Relative Frobenius error of rounding `weights` [columns, inputs] to int8.
-double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs);
+double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs,
+                       int limit);
 
 }  // namespace garrison

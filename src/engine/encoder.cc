@@ -39,7 +39,7 @@ void TokenBatch::Add(std::span<const std::int32_t> sequence, std::span<const std
 
 std::size_t EncoderWorkspace::bytes() const {
   return hidden.bytes() + qkv.bytes() + mixed.bytes() + inner.bytes() + projected.bytes() +
-         scratch.bytes() + scales.bytes() + codes.bytes();
+         scratch.bytes() + scales.bytes() + codes.bytes() + zeros.bytes();
 }
 
 std::string LayerLabel(std::size_t index, const char* part) {
@@ -264,15 +264,17 @@ void Encoder::Pass::Linear(const PackedLinear& layer, const float* input, std::s
                   .output_stride = output_stride};
   if (layer.type() == ComputeType::kInt8) {
     args.quantized.stride = QuantizedStride(layer.inputs());
-    std::int16_t* codes = workspace.codes.Reserve(tokens * args.quantized.stride);
+    std::uint8_t* codes = workspace.codes.Reserve(tokens * args.quantized.stride);
+    std::int32_t* zeros = workspace.zeros.Reserve(tokens);
     float* scales = workspace.scales.Reserve(tokens);
-    args.quantized.values = codes;
+    args.quantized.codes = codes;
+    args.quantized.zeros = zeros;
     args.quantized.scales = scales;
     RunTasks(team, CeilDiv(tokens, 16), [&](std::size_t i) {
       const std::size_t first = i * 16;
       kernels.quantize_rows(input + first * input_stride, input_stride,
                             std::min<std::size_t>(16, tokens - first), layer.inputs(),
-                            codes + first * args.quantized.stride, scales + first);
+                            codes + first * args.quantized.stride, scales + first, zeros + first);
     });
   }
   // Enough pieces to share out evenly, by rows first and then by columns.
@@ -284,7 +286,8 @@ void Encoder::Pass::Linear(const PackedLinear& layer, const float* input, std::s
     const std::size_t first = i / chunks * kBlockRows;
     part.input += first * input_stride;
     part.output += first * output_stride;
-    part.quantized.values += first * part.quantized.stride;
+    part.quantized.codes += first * part.quantized.stride;
+    part.quantized.zeros += first;
     part.quantized.scales += first;
     part.rows = std::min(kBlockRows, tokens - first);
     part.panel_begin = std::min(i % chunks * panels, layer.panels());

@@ -31,7 +31,8 @@ struct TokenBatch {
 // Buffers of one forward pass; grow to the largest batch and are used again. One per thread.
 struct EncoderWorkspace {
   AlignedBuffer<float> hidden, qkv, mixed, inner, projected, scratch, scales;
-  AlignedBuffer<std::int16_t> codes;
+  AlignedBuffer<std::uint8_t> codes;
+  AlignedBuffer<std::int32_t> zeros;
 
   std::size_t bytes() const;
 };

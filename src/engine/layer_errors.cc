@@ -24,14 +24,16 @@ std::vector<float> Compute(const Encoder& encoder, const PackedLinear& layer, Ac
   const std::size_t code_stride = QuantizedStride(layer.inputs());
   std::vector<float> output(rows * stride);
   std::vector<float> scales(rows);
-  std::vector<std::int16_t> codes(layer.type() == ComputeType::kInt8 ? rows * code_stride : 0);
+  std::vector<std::int32_t> zeros(rows);
+  std::vector<std::uint8_t> codes(layer.type() == ComputeType::kInt8 ? rows * code_stride : 0);
   if (layer.type() == ComputeType::kInt8) {
-    kernels.quantize_rows(input, input_stride, rows, layer.inputs(), codes.data(), scales.data());
+    kernels.quantize_rows(input, input_stride, rows, layer.inputs(), codes.data(), scales.data(),
+                          zeros.data());
   }
   kernels.linear({.weights = &layer,
                   .input = input,
                   .input_stride = input_stride,
-                  .quantized = {codes.data(), scales.data(), code_stride},
+                  .quantized = {codes.data(), scales.data(), zeros.data(), code_stride},
                   .rows = rows,
                   .panel_end = layer.panels(),
                   .activation = activation,

@@ -15,13 +15,13 @@ TEST(LocalModels, TheBuiltInModelIsAlwaysThere) {
   EXPECT_EQ(models->FindEmbedder("").value(), models->FindEmbedder("builtin:lexical").value());
 }
 
-TEST(LocalModels, OthersAreNotFoundOrNotThereYet) {
+TEST(LocalModels, OthersAreNotFound) {
   const auto models = OpenLocalModels({}).value();
   EXPECT_EQ(models->FindEmbedder("gpt-9").error().code, Code::kNotFound);
   EXPECT_EQ(models->FindEmbedder(testing::TempDir()).error().code, Code::kNotFound);
   EngineSettings folder;
   folder.model = testing::TempDir();
-  EXPECT_EQ(OpenLocalModels(folder).error().code, Code::kUnimplemented);
+  EXPECT_EQ(OpenLocalModels(folder).error().code, Code::kNotFound);  // no config.json
   EngineSettings unknown;
   unknown.model = "gpt-9";
   EXPECT_EQ(OpenLocalModels(unknown).error().code, Code::kNotFound);

@@ -23,14 +23,17 @@ HWY_BEFORE_NAMESPACE();
 namespace garrison {
 namespace HWY_NAMESPACE {
 
+template <bool kVnni>
 const Kernels& Table() {
   static constexpr Kernels table{
-      .isa = HWY_TARGET == HWY_AVX3   ? Isa::kAvx512
+      .isa = kVnni                    ? Isa::kAvx512Vnni
+             : HWY_TARGET == HWY_AVX3 ? Isa::kAvx512
              : HWY_TARGET == HWY_AVX2 ? Isa::kAvx2
              : HWY_ARCH_ARM_A64       ? Isa::kNeon
                                       : Isa::kBaseline,
       .panel_columns = kPanelColumns,
-      .linear = &Linear,
+      .int8_weight_limit = kVnni || !HWY_ARCH_X86 ? 127 : 64,
+      .linear = &Linear<kVnni>,
       .quantize_rows = &QuantizeRows,
       .layer_norm = &LayerNorm,
       .attention = &Attention,
@@ -38,6 +41,11 @@ const Kernels& Table() {
       .activate = &Activate,
   };
   return table;
+}
+
+// VNNI is one instruction of its own beyond AVX-512; elsewhere it is never asked for.
+const Kernels& TableFor(bool vnni) {
+  return HWY_TARGET == HWY_AVX3 && vnni ? Table<HWY_TARGET == HWY_AVX3>() : Table<false>();
 }
 
 }  // namespace HWY_NAMESPACE
@@ -49,12 +57,12 @@ namespace garrison {
 namespace {
 
 #if HWY_ARCH_X86
-HWY_EXPORT(Table);
+HWY_EXPORT(TableFor);
 
-const Kernels& TableOf(std::int64_t target) {
+const Kernels& TableOf(std::int64_t target, bool vnni = false) {
   hwy::ChosenTarget chosen;
   chosen.Update(target);
-  return (*HWY_DISPATCH_TABLE(Table)[chosen.GetIndex()])();
+  return (*HWY_DISPATCH_TABLE(TableFor)[chosen.GetIndex()])(vnni);
 }
 #endif
 
@@ -69,26 +77,28 @@ const Kernels& KernelsFor(Isa isa) {
     case Isa::kAvx2:
       return TableOf(HWY_AVX2);
     case Isa::kAvx512:
+      return TableOf(HWY_AVX3);
     case Isa::kAvx512Vnni:
     case Isa::kAmx:
-      return TableOf(HWY_AVX3);
+      return TableOf(HWY_AVX3, true);
   }
   return TableOf(HWY_STATIC_TARGET);
 #else
   static_cast<void>(isa);
-  return HWY_STATIC_DISPATCH(Table)();
+  return HWY_STATIC_DISPATCH(TableFor)(false);
 #endif
 }
 
 std::span<const Isa> KernelIsas() {
 #if HWY_ARCH_X86
-  static constexpr std::array kLevels = {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512};
+  static constexpr std::array kLevels = {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512,
+                                         Isa::kAvx512Vnni};
   const Isa best = KernelsFor(DetectIsa()).isa;
   std::size_t count = 0;
   while (count < kLevels.size() && kLevels[count] <= best) ++count;
   return std::span(kLevels).first(count);
 #else
-  static const std::array kLevels = {HWY_STATIC_DISPATCH(Table)().isa};
+  static const std::array kLevels = {HWY_STATIC_DISPATCH(TableFor)(false).isa};
   return kLevels;
 #endif
 }

@@ -25,15 +25,15 @@ constexpr std::size_t RowStride(std::size_t columns) {
 
 enum class Activation : std::uint8_t { kNone, kRelu, kGelu, kGeluTanh, kTanh };
 
-// Rows of activations as int8 layers read them: value = scale * element, elements are the 8-bit
-// code minus the row's zero point, so they lie in [-255, 255].
+// Rows of activations as int8 layers read them: value = scale * (code - zero).
 struct QuantizedRows {
-  const std::int16_t* values = nullptr;  // [rows, stride]
-  const float* scales = nullptr;         // [rows]
-  std::size_t stride = 0;                // of QuantizedStride(columns)
+  const std::uint8_t* codes = nullptr;  // [rows, stride]
+  const float* scales = nullptr;        // [rows]
+  const std::int32_t* zeros = nullptr;  // [rows]
+  std::size_t stride = 0;               // QuantizedStride(columns)
 };
 
-constexpr std::size_t QuantizedStride(std::size_t columns) { return (columns + 31) / 32 * 32; }
+constexpr std::size_t QuantizedStride(std::size_t columns) { return (columns + 63) / 64 * 64; }
 
 // output[r, c] = activation(sum_k input[r, k] weights[c, k] + bias[c]) for the columns of panels
 // [panel_begin, panel_end).
@@ -70,12 +70,16 @@ struct AttentionArgs {
 struct Kernels {
   Isa isa = Isa::kBaseline;
   std::size_t panel_columns = 0;  // columns that one panel of packed weights holds
+  // int8 weights lie in [-int8_weight_limit, int8_weight_limit]: 127, or 64 where the machine adds
+  // two 8-bit products in 16 bits, which then cannot overflow (255 * 64 * 2 < 2^15).
+  int int8_weight_limit = 0;
 
   void (*linear)(const LinearArgs& args);
   // Asymmetric 8-bit codes per row: the range [min(0, lowest), max(0, highest)] in 255 steps.
-  // values [rows, QuantizedStride(columns)], zero beyond `columns`.
+  // codes [rows, QuantizedStride(columns)], zero beyond `columns`; zeros lie in [0, 255].
   void (*quantize_rows)(const float* input, std::size_t input_stride, std::size_t rows,
-                        std::size_t columns, std::int16_t* values, float* scales);
+                        std::size_t columns, std::uint8_t* codes, float* scales,
+                        std::int32_t* zeros);
   // x = LayerNorm(x + residual); `residual` may be null. Means in two passes, as the definition.
   void (*layer_norm)(float* x, std::size_t stride, std::size_t rows, std::size_t columns,
                      const float* residual, std::size_t residual_stride, const float* gamma,

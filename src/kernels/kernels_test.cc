@@ -99,22 +99,26 @@ TEST_P(KernelsTest, LinearInt8MatchesTheDefinitionOnItsCodes) {
         PackedLinear::Pack(kernels_, ComputeType::kInt8, weights, bias, s.columns, s.inputs)
             .value();
     const std::size_t q_stride = QuantizedStride(s.inputs);
-    std::vector<std::int16_t> values(s.rows * q_stride);
+    std::vector<std::uint8_t> values(s.rows * q_stride);
     std::vector<float> scales(s.rows);
-    kernels_.quantize_rows(input.data(), in_stride, s.rows, s.inputs, values.data(), scales.data());
+    std::vector<std::int32_t> zeros(s.rows);
+    kernels_.quantize_rows(input.data(), in_stride, s.rows, s.inputs, values.data(), scales.data(),
+                           zeros.data());
     std::vector<float> got(s.rows * out_stride);
     kernels_.linear({.weights = &packed,
-                     .quantized = {values.data(), scales.data(), q_stride},
+                     .quantized = {values.data(), scales.data(), zeros.data(), q_stride},
                      .rows = s.rows,
                      .panel_end = packed.panels(),
                      .output = got.data(),
                      .output_stride = out_stride});
     std::vector<std::int8_t> codes(s.inputs);
     for (std::size_t c = 0; c < s.columns; ++c) {
-      const float scale = QuantizeColumn(std::span(weights).subspan(c * s.inputs, s.inputs), codes);
+      const float scale = QuantizeColumn(std::span(weights).subspan(c * s.inputs, s.inputs),
+                                         kernels_.int8_weight_limit, codes);
       for (std::size_t r = 0; r < s.rows; ++r) {
         std::int64_t sum = 0;
-        for (std::size_t k = 0; k < s.inputs; ++k) sum += values[r * q_stride + k] * codes[k];
+        for (std::size_t k = 0; k < s.inputs; ++k)
+          sum += (values[r * q_stride + k] - zeros[r]) * codes[k];
         const float expected = static_cast<float>(sum) * scales[r] * scale + bias[c];
         ASSERT_EQ(got[r * out_stride + c], expected) << r << ", " << c;
       }
@@ -134,13 +138,16 @@ TEST_P(KernelsTest, QuantizedRowsMatchTheDefinition) {
       input[4 * stride + c] *= 1e-42F;  // denormal
     }
     const std::size_t q_stride = QuantizedStride(columns);
-    std::vector<std::int16_t> got(5 * q_stride, 99), expected(5 * q_stride, 99);
+    std::vector<std::uint8_t> got(5 * q_stride, 99), expected(5 * q_stride, 99);
     std::vector<float> scales(5), expected_scales(5);
-    kernels_.quantize_rows(input.data(), stride, 5, columns, got.data(), scales.data());
+    std::vector<std::int32_t> zeros(5), expected_zeros(5);
+    kernels_.quantize_rows(input.data(), stride, 5, columns, got.data(), scales.data(),
+                           zeros.data());
     reference::QuantizeRows(input.data(), stride, 5, columns, expected.data(),
-                            expected_scales.data());
+                            expected_scales.data(), expected_zeros.data());
     EXPECT_EQ(got, expected) << columns;
     EXPECT_EQ(scales, expected_scales);
+    EXPECT_EQ(zeros, expected_zeros);
   }
 }
 
@@ -228,19 +235,22 @@ TEST_P(KernelsTest, ARowDoesNotDependOnItsNeighbours) {
   for (const ComputeType type : {ComputeType::kF32, ComputeType::kBf16, ComputeType::kInt8}) {
     const auto packed = PackedLinear::Pack(kernels_, type, weights, {}, columns, inputs).value();
     const auto run = [&](std::size_t first, std::size_t count) {
-      std::vector<std::int16_t> values(count * QuantizedStride(inputs));
+      std::vector<std::uint8_t> values(count * QuantizedStride(inputs));
+      std::vector<std::int32_t> zeros(count);
       std::vector<float> scales(count), out(count * out_stride);
       const float* from = input.data() + first * in_stride;
-      kernels_.quantize_rows(from, in_stride, count, inputs, values.data(), scales.data());
-      kernels_.linear({.weights = &packed,
-                       .input = from,
-                       .input_stride = in_stride,
-                       .quantized = {values.data(), scales.data(), QuantizedStride(inputs)},
-                       .rows = count,
-                       .panel_end = packed.panels(),
-                       .activation = Activation::kGelu,
-                       .output = out.data(),
-                       .output_stride = out_stride});
+      kernels_.quantize_rows(from, in_stride, count, inputs, values.data(), scales.data(),
+                             zeros.data());
+      kernels_.linear(
+          {.weights = &packed,
+           .input = from,
+           .input_stride = in_stride,
+           .quantized = {values.data(), scales.data(), zeros.data(), QuantizedStride(inputs)},
+           .rows = count,
+           .panel_end = packed.panels(),
+           .activation = Activation::kGelu,
+           .output = out.data(),
+           .output_stride = out_stride});
       return out;
     };
     const auto all = run(0, rows);
@@ -251,6 +261,28 @@ TEST_P(KernelsTest, ARowDoesNotDependOnItsNeighbours) {
                                all.begin() + static_cast<std::ptrdiff_t>(first * out_stride)));
       }
     }
+  }
+}
+
+// The extreme codes: nothing may saturate on the way to 32 bits.
+TEST_P(KernelsTest, LinearInt8HoldsTheLargestProducts) {
+  const std::size_t inputs = 384, columns = 17;
+  std::vector<float> weights(columns * inputs);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = i / inputs % 2 == 0 ? 1.0F : -1.0F;
+  const auto packed =
+      PackedLinear::Pack(kernels_, ComputeType::kInt8, weights, {}, columns, inputs).value();
+  const std::vector<std::uint8_t> codes(QuantizedStride(inputs), 255);
+  const float scale = 1;
+  const std::int32_t zero = 0;
+  std::vector<float> got(RowStride(columns));
+  kernels_.linear({.weights = &packed,
+                   .quantized = {codes.data(), &scale, &zero, codes.size()},
+                   .rows = 1,
+                   .panel_end = packed.panels(),
+                   .output = got.data(),
+                   .output_stride = got.size()});
+  for (std::size_t c = 0; c < columns; ++c) {
+    EXPECT_FLOAT_EQ(got[c], 255.0F * inputs * (c % 2 == 0 ? 1.0F : -1.0F));
   }
 }
 

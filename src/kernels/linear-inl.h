@@ -33,55 +33,61 @@ HWY_INLINE void MultiplyBf16(const float* HWY_RESTRICT input, std::size_t stride
   }
 }
 
-// acc + the products of the two 16-bit halves of each 32-bit lane.
-HWY_INLINE Int MulAddPairs(Int a, Int b, Int acc) {
+// acc += the products of the four bytes of each 32-bit lane, unsigned in `a`, signed in `b`.
+//
+// The additions are written out: left alone, GCC multiplies for all rows first and adds after,
+// which takes more registers than there are.
+template <bool kVnni>
+HWY_INLINE void AddQuads(Int a, Int b, Int& acc) {
   const IntTag d;
 #if HWY_ARCH_X86
-  const hn::Repartition<std::int16_t, IntTag> d16;
-  Int unused = hn::Zero(d);
-  return hn::ReorderWidenMulAccumulate(d, hn::BitCast(d16, a), hn::BitCast(d16, b), acc, unused);
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (kVnni) {
+    asm volatile("vpdpbusd %2, %1, %0" : "+v"(acc.raw) : "v"(a.raw), "v"(b.raw));
+    return;
+  }
+  const __m512i sums = _mm512_madd_epi16(_mm512_maddubs_epi16(a.raw, b.raw), _mm512_set1_epi16(1));
+  asm volatile("vpaddd %1, %0, %0" : "+v"(acc.raw) : "v"(sums));
+#elif HWY_TARGET == HWY_AVX2
+  const __m256i sums = _mm256_madd_epi16(_mm256_maddubs_epi16(a.raw, b.raw), _mm256_set1_epi16(1));
+  asm volatile("vpaddd %1, %0, %0" : "+x"(acc.raw) : "x"(sums));
 #else
-  const Int low =
-      hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(a)), hn::ShiftRight<16>(hn::ShiftLeft<16>(b)));
-  const Int high = hn::Mul(hn::ShiftRight<16>(a), hn::ShiftRight<16>(b));
-  return hn::Add(acc, hn::Add(low, high));
+  const __m128i sums = _mm_madd_epi16(_mm_maddubs_epi16(a.raw, b.raw), _mm_set1_epi16(1));
+  asm volatile("paddd %1, %0" : "+x"(acc.raw) : "x"(sums));
+#endif
+  static_cast<void>(d);
+#else
+  const hn::RebindToUnsigned<IntTag> du;
+  const auto unsigned_a = hn::BitCast(du, a);
+  const auto byte = [&](auto shift) {
+    const Int low =
+        hn::BitCast(d, hn::And(hn::ShiftRight<shift.value>(unsigned_a), hn::Set(du, 255u)));
+    return hn::Mul(low, hn::ShiftRight<24>(hn::ShiftLeft<24 - shift.value>(b)));
+  };
+  acc = hn::Add(acc, hn::Add(hn::Add(byte(std::integral_constant<int, 0>()),
+                                     byte(std::integral_constant<int, 8>())),
+                             hn::Add(byte(std::integral_constant<int, 16>()),
+                                     byte(std::integral_constant<int, 24>()))));
 #endif
 }
 
-// Pins the computation of `value` to this place. Without it GCC multiplies for all rows first and
-// adds after, which takes twice the registers there are: half the speed, measured.
-HWY_INLINE void FinishHere(Int& value) {
-#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
-  asm volatile("" : "+v"(value.raw));
-#elif HWY_ARCH_X86
-  asm volatile("" : "+x"(value.raw));
-#else
-  static_cast<void>(value);
-#endif
-}
-
-// `pairs` is half the padded depth. 16-bit products of exact 8-bit codes: the AVX2 instruction for
-// 8-bit products saturates, and at two multiplications per pair of sums it is no faster.
-template <std::size_t kRows>
-HWY_INLINE void MultiplyInt8(const std::int16_t* HWY_RESTRICT input, std::size_t stride,
-                             const std::int8_t* HWY_RESTRICT panel, std::size_t pairs,
+// `quads` is a quarter of the padded depth.
+template <bool kVnni, std::size_t kRows>
+HWY_INLINE void MultiplyInt8(const std::uint8_t* HWY_RESTRICT input, std::size_t stride,
+                             const std::int8_t* HWY_RESTRICT panel, std::size_t quads,
                              Int (&acc)[kRows][2]) {
   const IntTag d;
-  const hn::Repartition<std::int16_t, IntTag> d16;
-  const hn::Rebind<std::int8_t, decltype(d16)> d8;
-  for (std::size_t p = 0; p < pairs; ++p) {
-    const std::int8_t* at = panel + p * 2 * kPanelColumns;
-    const Int b0 = hn::BitCast(d, hn::PromoteTo(d16, hn::Load(d8, at)));
-    const Int b1 = hn::BitCast(d, hn::PromoteTo(d16, hn::Load(d8, at + 2 * kLanes)));
+  const auto* weights = reinterpret_cast<const std::int32_t*>(panel);
+  for (std::size_t q = 0; q < quads; ++q) {
+    const Int b0 = hn::Load(d, weights + q * kPanelColumns);
+    const Int b1 = hn::Load(d, weights + q * kPanelColumns + kLanes);
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < kRows; ++r) {
-      std::int32_t both;
-      hwy::CopyBytes<4>(input + r * stride + 2 * p, &both);
-      const Int a = hn::Set(d, both);
-      acc[r][0] = MulAddPairs(a, b0, acc[r][0]);
-      acc[r][1] = MulAddPairs(a, b1, acc[r][1]);
-      FinishHere(acc[r][0]);
-      FinishHere(acc[r][1]);
+      std::int32_t four;
+      hwy::CopyBytes<4>(input + r * stride + 4 * q, &four);
+      const Int a = hn::Set(d, four);
+      AddQuads<kVnni>(a, b0, acc[r][0]);
+      AddQuads<kVnni>(a, b1, acc[r][1]);
     }
   }
 }
@@ -131,7 +137,7 @@ HWY_INLINE void FloatTile(const LinearArgs& args, std::size_t panel, std::size_t
   }
 }
 
-template <Activation kActivation, std::size_t kRows>
+template <bool kVnni, Activation kActivation, std::size_t kRows>
 HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t row) {
   const FloatTag d;
   const IntTag di;
@@ -143,9 +149,11 @@ HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t 
     acc[r][0] = hn::Zero(di);
     acc[r][1] = hn::Zero(di);
   }
-  MultiplyInt8<kRows>(args.quantized.values + row * args.quantized.stride, args.quantized.stride,
-                      reinterpret_cast<const std::int8_t*>(w.panel(panel)), (w.inputs() + 1) / 2,
-                      acc);
+  MultiplyInt8<kVnni, kRows>(
+      args.quantized.codes + row * args.quantized.stride, args.quantized.stride,
+      reinterpret_cast<const std::int8_t*>(w.panel(panel)), (w.inputs() + 3) / 4, acc);
+  const Int sums0 = hn::LoadU(di, w.code_sums() + column);
+  const Int sums1 = hn::LoadU(di, w.code_sums() + column + kLanes);
   const Float scale0 = hn::LoadU(d, w.scales() + column);
   const Float scale1 = hn::LoadU(d, w.scales() + column + kLanes);
   const Float bias0 = hn::LoadU(d, w.bias() + column);
@@ -153,14 +161,17 @@ HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t 
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < kRows; ++r) {
     const Float scale = hn::Set(d, args.quantized.scales[row + r]);
-    const Float v0 = hn::Mul(hn::Mul(hn::ConvertTo(d, acc[r][0]), scale), scale0);
-    const Float v1 = hn::Mul(hn::Mul(hn::ConvertTo(d, acc[r][1]), scale), scale1);
+    const Int zero = hn::Set(di, args.quantized.zeros[row + r]);
+    const Int sum0 = hn::Sub(acc[r][0], hn::Mul(zero, sums0));
+    const Int sum1 = hn::Sub(acc[r][1], hn::Mul(zero, sums1));
+    const Float v0 = hn::Mul(hn::Mul(hn::ConvertTo(d, sum0), scale), scale0);
+    const Float v1 = hn::Mul(hn::Mul(hn::ConvertTo(d, sum1), scale), scale1);
     StoreColumns(Apply<kActivation>(hn::Add(v0, bias0)), Apply<kActivation>(hn::Add(v1, bias1)),
                  args.output + (row + r) * args.output_stride, column, args);
   }
 }
 
-template <Activation kActivation>
+template <bool kVnni, Activation kActivation>
 struct LinearTile {
   const LinearArgs& args;
   std::size_t panel;
@@ -168,25 +179,29 @@ struct LinearTile {
   template <std::size_t kRows>
   HWY_INLINE void operator()(std::size_t row) const {
     if (args.weights->type() == ComputeType::kInt8) {
-      Int8Tile<kActivation, kRows>(args, panel, row);
+      Int8Tile<kVnni, kActivation, kRows>(args, panel, row);
     } else {
       FloatTile<kActivation, kRows>(args, panel, row);
     }
   }
 };
 
+template <bool kVnni>
 struct LinearVisitor {
   const LinearArgs& args;
 
   template <Activation kActivation>
   HWY_INLINE void operator()() const {
     for (std::size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
-      ForEachTile(args.rows, LinearTile<kActivation>{args, panel});
+      ForEachTile(args.rows, LinearTile<kVnni, kActivation>{args, panel});
     }
   }
 };
 
-void Linear(const LinearArgs& args) { WithActivation(args.activation, LinearVisitor{args}); }
+template <bool kVnni>
+void Linear(const LinearArgs& args) {
+  WithActivation(args.activation, LinearVisitor<kVnni>{args});
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace garrison

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <numeric>
 
 #include "kernels/kernels.h"
 
@@ -13,8 +14,9 @@ namespace garrison {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
-// 255 * 127 * inputs must stay below 2^31.
-constexpr std::size_t kMostInt8Inputs = 65'000;
+// Sums of codes and their correction for the zero point, each up to 255 * 127 * inputs, must stay
+// below 2^31 together.
+constexpr std::size_t kMostInt8Inputs = 32'000;
 
 std::size_t BytesPerPanel(ComputeType type, std::size_t inputs, std::size_t columns) {
   switch (type) {
@@ -23,7 +25,7 @@ std::size_t BytesPerPanel(ComputeType type, std::size_t inputs, std::size_t colu
     case ComputeType::kBf16:
       return inputs * columns * sizeof(std::uint16_t);
     case ComputeType::kInt8:
-      return (inputs + 1) / 2 * 2 * columns;
+      return (inputs + 3) / 4 * 4 * columns;
   }
   return 0;
 }
@@ -49,7 +51,7 @@ void PackColumn(ComputeType type, std::span<const float> column, std::span<const
     case ComputeType::kInt8: {
       auto* to = reinterpret_cast<std::int8_t*>(panel);
       for (std::size_t k = 0; k < codes.size(); ++k) {
-        to[(k / 2 * panel_columns + slot) * 2 + k % 2] = codes[k];
+        to[(k / 4 * panel_columns + slot) * 4 + k % 4] = codes[k];
       }
       return;
     }
@@ -79,14 +81,15 @@ float FromBf16(std::uint16_t value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
-float QuantizeColumn(std::span<const float> weights, std::span<std::int8_t> codes) {
+float QuantizeColumn(std::span<const float> weights, int limit, std::span<std::int8_t> codes) {
   float largest = 0;
   for (const float weight : weights) largest = std::max(largest, std::fabs(weight));
-  const float scale = largest / 127.0F;
+  const auto most = static_cast<float>(limit);
+  const float scale = largest / most;
   // A column of denormals has no usable scale; it contributes nothing.
   const float inverse = scale > 1e-35F ? 1.0F / scale : 0.0F;
   for (std::size_t k = 0; k < weights.size(); ++k) {
-    const float code = std::clamp(std::nearbyint(weights[k] * inverse), -127.0F, 127.0F);
+    const float code = std::clamp(std::nearbyint(weights[k] * inverse), -most, most);
     codes[k] = static_cast<std::int8_t>(code);
   }
   return scale;
@@ -121,6 +124,7 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
   packed.bias_.assign(packed.panels_ * width, 0.0F);
   std::copy(bias.begin(), bias.end(), packed.bias_.begin());
   packed.scales_.assign(type == ComputeType::kInt8 ? packed.panels_ * width : 0, 0.0F);
+  packed.code_sums_.assign(packed.scales_.size(), 0);
   for (std::size_t i = 0; i < bias.size(); ++i) {
     if (!std::isfinite(bias[i])) {
       return Fail(Code::kInvalidArgument, "expected finite biases, got {} at [{}]", bias[i], i);
@@ -136,7 +140,10 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
                     column[k], c, k);
       }
     }
-    if (type == ComputeType::kInt8) packed.scales_[c] = QuantizeColumn(column, codes);
+    if (type == ComputeType::kInt8) {
+      packed.scales_[c] = QuantizeColumn(column, kernels.int8_weight_limit, codes);
+      packed.code_sums_[c] = std::accumulate(codes.begin(), codes.end(), 0);
+    }
     PackColumn(type, column, codes, c % width, width,
                packed.data_.get() + c / width * packed.panel_bytes_);
   }

@@ -24,7 +24,7 @@ std::string_view ComputeTypeName(ComputeType type);
 //   f32   float
 //   bf16  the upper halves of floats, rounded to nearest even; 32-bit lane l of a row holds column
 //         l in its low and column l + panel_columns / 2 in its high half
-//   int8  [k / 2][columns][2] codes; weight = code * scale[column], symmetric per output column
+//   int8  [k / 4][columns][4] codes; weight = code * scale[column], symmetric per output column
 // Immutable after construction.
 class PackedLinear {
  public:
@@ -44,6 +44,7 @@ class PackedLinear {
   // Padded with zeros to whole panels.
   const float* bias() const { return bias_.data(); }
   const float* scales() const { return scales_.data(); }
+  const std::int32_t* code_sums() const { return code_sums_.data(); }  // of each column's codes
   std::size_t bytes() const;
 
  private:
@@ -59,11 +60,11 @@ class PackedLinear {
   std::unique_ptr<std::byte, Free> data_;
   std::vector<float> bias_;
   std::vector<float> scales_;
+  std::vector<std::int32_t> code_sums_;
 };
 
-// The int8 code of each weight of one output column; returns the scale. Scalar on purpose: packed
-// weights are the same on every machine.
-float QuantizeColumn(std::span<const float> weights, std::span<std::int8_t> codes);
+// The code of each weight of one output column, in [-limit, limit]; returns the scale.
+float QuantizeColumn(std::span<const float> weights, int limit, std::span<std::int8_t> codes);
 
 // Rounded to nearest even, as the upper half of the float.
 std::uint16_t ToBf16(float value);

@@ -59,11 +59,11 @@ void LayerNorm(float* x, std::size_t stride, std::size_t rows, std::size_t colum
   }
 }
 
-HWY_INLINE float QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
-                             std::int16_t* HWY_RESTRICT values) {
+HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
+                            std::uint8_t* HWY_RESTRICT codes, float& scale, std::int32_t& zero) {
   const FloatTag d;
   const IntTag di;
-  const hn::Rebind<std::int16_t, FloatTag> d16;
+  const hn::Rebind<std::uint8_t, FloatTag> d8;
   Float low = hn::Zero(d);
   Float high = hn::Zero(d);
   for (std::size_t c = 0; c < columns; c += kLanes) {
@@ -73,30 +73,30 @@ HWY_INLINE float QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
   }
   const float lowest = hn::GetLane(hn::MinOfLanes(d, low));
   const float highest = hn::GetLane(hn::MaxOfLanes(d, high));
-  const float scale = (highest - lowest) / 255.0F;
-  const float inverse = scale > 1e-35F ? 1.0F / scale : 0.0F;
-  const Float inverses = hn::Set(d, inverse);
-  // The code of x is round(x / scale) + zero in [0, 255]; stored without the zero point.
-  const Int zero = hn::NearestInt(hn::Mul(hn::Set(d, -lowest), inverses));
-  const Int least = hn::Neg(zero);
-  const Int most = hn::Sub(hn::Set(di, 255), zero);
+  scale = (highest - lowest) / 255.0F;
+  const Float inverse = hn::Set(d, scale > 1e-35F ? 1.0F / scale : 0.0F);
+  // The code of x is round(x / scale) + zero, so that 0 is exact.
+  const Int zeros = hn::NearestInt(hn::Mul(hn::Set(d, -lowest), inverse));
+  zero = hn::GetLane(zeros);
+  const Int most = hn::Set(di, 255);
   for (std::size_t c = 0; c < QuantizedStride(columns); c += kLanes) {
     if (c >= columns) {
-      hn::StoreU(hn::Zero(d16), d16, values + c);
+      hn::StoreU(hn::Zero(d8), d8, codes + c);
       continue;
     }
     const Float value = KeepColumns(hn::LoadU(d, x + c), c, columns);
-    const Int code = hn::Min(hn::Max(hn::NearestInt(hn::Mul(value, inverses)), least), most);
-    hn::StoreU(hn::DemoteTo(d16, code), d16, values + c);
+    Int code = hn::Add(hn::NearestInt(hn::Mul(value, inverse)), zeros);
+    code = hn::Min(hn::Max(code, hn::Zero(di)), most);
+    if (c + kLanes > columns) code = hn::IfThenElseZero(hn::FirstN(di, columns - c), code);
+    hn::StoreU(hn::DemoteTo(d8, code), d8, codes + c);
   }
-  return scale;
 }
 
 void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows,
-                  std::size_t columns, std::int16_t* values, float* scales) {
+                  std::size_t columns, std::uint8_t* codes, float* scales, std::int32_t* zeros) {
   const std::size_t stride = QuantizedStride(columns);
   for (std::size_t r = 0; r < rows; ++r) {
-    scales[r] = QuantizeRow(input + r * input_stride, columns, values + r * stride);
+    QuantizeRow(input + r * input_stride, columns, codes + r * stride, scales[r], zeros[r]);
   }
 }
 
