@@ -25,13 +25,13 @@ bool IsFloat(TensorType type) {
 }  // namespace
 
 double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs,
-                       int limit) {
+                       int pair_limit) {
   std::vector<std::int8_t> codes(inputs);
   double error = 0;
   double total = 0;
   for (std::size_t c = 0; c < columns; ++c) {
     const auto column = weights.subspan(c * inputs, inputs);
-    const float scale = QuantizeColumn(column, limit, codes);
+    const float scale = QuantizeColumn(column, pair_limit, codes);
     for (std::size_t k = 0; k < inputs; ++k) {
       const double difference = column[k] - static_cast<double>(codes[k]) * scale;
       error += difference * difference;
@@ -99,8 +99,8 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
   if (type == ComputeType::kInt8) {
     const bool kept = std::find(options.bf16_layers.begin(), options.bf16_layers.end(), label) !=
                       options.bf16_layers.end();
-    const int limit = KernelsFor(options.isa).int8_weight_limit;
-    if (kept || Int8WeightError(weights, all, inputs, limit) > kInt8LayerError) {
+    const int pair_limit = KernelsFor(options.isa).int8_pair_limit;
+    if (kept || Int8WeightError(weights, all, inputs, pair_limit) > kInt8LayerError) {
       type = ComputeType::kBf16;
     }
   }

@@ -32,7 +32,7 @@ const Kernels& Table() {
              : HWY_ARCH_ARM_A64       ? Isa::kNeon
                                       : Isa::kBaseline,
       .panel_columns = kPanelColumns,
-      .int8_weight_limit = kVnni || !HWY_ARCH_X86 ? 127 : 64,
+      .int8_pair_limit = kVnni || !HWY_ARCH_X86 ? 254 : 128,
       .linear = &Linear<kVnni>,
       .quantize_rows = &QuantizeRows,
       .layer_norm = &LayerNorm,

@@ -70,9 +70,9 @@ struct AttentionArgs {
 struct Kernels {
   Isa isa = Isa::kBaseline;
   std::size_t panel_columns = 0;  // columns that one panel of packed weights holds
-  // int8 weights lie in [-int8_weight_limit, int8_weight_limit]: 127, or 64 where the machine adds
-  // two 8-bit products in 16 bits, which then cannot overflow (255 * 64 * 2 < 2^15).
-  int int8_weight_limit = 0;
+  // The most that two neighbouring int8 weights of one sign may add up to: 254, or 128 where the
+  // machine adds two 8-bit products in 16 bits, which then cannot overflow (255 * 128 < 2^15).
+  int int8_pair_limit = 0;
 
   void (*linear)(const LinearArgs& args);
   // Asymmetric 8-bit codes per row: the range [min(0, lowest), max(0, highest)] in 255 steps.

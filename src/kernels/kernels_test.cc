@@ -114,7 +114,7 @@ TEST_P(KernelsTest, LinearInt8MatchesTheDefinitionOnItsCodes) {
     std::vector<std::int8_t> codes(s.inputs);
     for (std::size_t c = 0; c < s.columns; ++c) {
       const float scale = QuantizeColumn(std::span(weights).subspan(c * s.inputs, s.inputs),
-                                         kernels_.int8_weight_limit, codes);
+                                         kernels_.int8_pair_limit, codes);
       for (std::size_t r = 0; r < s.rows; ++r) {
         std::int64_t sum = 0;
         for (std::size_t k = 0; k < s.inputs; ++k)
@@ -281,8 +281,29 @@ TEST_P(KernelsTest, LinearInt8HoldsTheLargestProducts) {
                    .panel_end = packed.panels(),
                    .output = got.data(),
                    .output_stride = got.size()});
+  std::vector<std::int8_t> column(inputs);
   for (std::size_t c = 0; c < columns; ++c) {
-    EXPECT_FLOAT_EQ(got[c], 255.0F * inputs * (c % 2 == 0 ? 1.0F : -1.0F));
+    const float unit = QuantizeColumn(std::span(weights).subspan(c * inputs, inputs),
+                                      kernels_.int8_pair_limit, column);
+    EXPECT_GE(std::abs(column[0]), 63);
+    EXPECT_FLOAT_EQ(got[c], 255.0F * inputs * static_cast<float>(column[0]) * unit);
+  }
+}
+
+TEST(PackedLinear, NeighbouringCodesKeepToThePairLimit) {
+  Random random(7);
+  for (const int limit : {128, 254}) {
+    for (const std::size_t inputs : {1UL, 2UL, 7UL, 384UL}) {
+      const auto weights = random.Rows(1, inputs, inputs);
+      std::vector<std::int8_t> codes(inputs);
+      const float scale = QuantizeColumn(weights, limit, codes);
+      for (std::size_t k = 0; k < inputs; ++k) {
+        EXPECT_LE(std::fabs(weights[k] - codes[k] * scale), 0.5001F * scale);
+        if (k % 2 == 0 && k + 1 < inputs) {
+          EXPECT_LE(std::abs(codes[k] + codes[k + 1]), limit);
+        }
+      }
+    }
   }
 }
 

@@ -81,15 +81,22 @@ float FromBf16(std::uint16_t value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
-float QuantizeColumn(std::span<const float> weights, int limit, std::span<std::int8_t> codes) {
+float QuantizeColumn(std::span<const float> weights, int pair_limit, std::span<std::int8_t> codes) {
   float largest = 0;
-  for (const float weight : weights) largest = std::max(largest, std::fabs(weight));
-  const auto most = static_cast<float>(limit);
-  const float scale = largest / most;
+  float largest_pair = 0;
+  for (std::size_t k = 0; k < weights.size(); k += 2) {
+    const float a = weights[k];
+    const float b = k + 1 < weights.size() ? weights[k + 1] : 0.0F;
+    largest = std::max({largest, std::fabs(a), std::fabs(b)});
+    largest_pair = std::max({largest_pair, std::max(a, 0.0F) + std::max(b, 0.0F),
+                             std::max(-a, 0.0F) + std::max(-b, 0.0F)});
+  }
+  // Less one: rounding may add a half to each.
+  const float scale = std::max(largest / 127.0F, largest_pair / static_cast<float>(pair_limit - 1));
   // A column of denormals has no usable scale; it contributes nothing.
   const float inverse = scale > 1e-35F ? 1.0F / scale : 0.0F;
   for (std::size_t k = 0; k < weights.size(); ++k) {
-    const float code = std::clamp(std::nearbyint(weights[k] * inverse), -most, most);
+    const float code = std::clamp(std::nearbyint(weights[k] * inverse), -127.0F, 127.0F);
     codes[k] = static_cast<std::int8_t>(code);
   }
   return scale;
@@ -141,7 +148,7 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
       }
     }
     if (type == ComputeType::kInt8) {
-      packed.scales_[c] = QuantizeColumn(column, kernels.int8_weight_limit, codes);
+      packed.scales_[c] = QuantizeColumn(column, kernels.int8_pair_limit, codes);
       packed.code_sums_[c] = std::accumulate(codes.begin(), codes.end(), 0);
     }
     PackColumn(type, column, codes, c % width, width,

@@ -63,8 +63,9 @@ class PackedLinear {
   std::vector<std::int32_t> code_sums_;
 };
 
-// The code of each weight of one output column, in [-limit, limit]; returns the scale.
-float QuantizeColumn(std::span<const float> weights, int limit, std::span<std::int8_t> codes);
+// The code of each weight of one output column, in [-127, 127], so that codes 2i and 2i + 1 add up
+// to no more than `pair_limit` where they have one sign; returns the scale.
+float QuantizeColumn(std::span<const float> weights, int pair_limit, std::span<std::int8_t> codes);
 
 // Rounded to nearest even, as the upper half of the float.
 std::uint16_t ToBf16(float value);
