@@ -41,3 +41,8 @@ if(GARRISON_SANITIZE)
   target_compile_options(garrison_flags INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-tsan>)
 endif()
+
+if(GARRISON_FUZZ)
+  # Everywhere, not in fuzz/ alone: what libFuzzer follows is the coverage of the code under test.
+  target_compile_options(garrison_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
