@@ -23,6 +23,8 @@ target_compile_options(garrison_flags INTERFACE
   -fno-omit-frame-pointer -fstack-protector-strong -ffunction-sections -fdata-sections)
 # g++ 12 sees overlapping copies in `"literal" + std::string` (GCC bug 105651).
 target_compile_options(garrison_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# clang 19 sees the deprecated get_temporary_buffer inside libstdc++ 12's std::stable_sort.
+target_compile_options(garrison_flags INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 target_compile_definitions(garrison_flags INTERFACE
   _GLIBCXX_ASSERTIONS GARRISON_VERSION="${PROJECT_VERSION}")
 target_link_options(garrison_flags INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
@@ -38,4 +40,9 @@ if(GARRISON_SANITIZE)
   # g++ 12 reports false positives of these two in instrumented library code.
   target_compile_options(garrison_flags INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-tsan>)
+endif()
+
+if(GARRISON_FUZZ)
+  # Everywhere, not in fuzz/ alone: what libFuzzer follows is the coverage of the code under test.
+  target_compile_options(garrison_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
