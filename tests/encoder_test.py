@@ -9,7 +9,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.error
+import urllib.request
 
 import numpy as np
 
@@ -269,7 +272,7 @@ class BatchInvariance(Case):
                             self.assertEqual(alone, together[i])
 
 
-class Texts(Case):
+class TextCase(Case):
     def setUp(self):
         super().setUp()
         self.model = ReferenceModel("bert", seed=10, vocabulary=len(WORDS), positions=16)
@@ -286,6 +289,8 @@ class Texts(Case):
             ids, types = [*ids, *second, 3], [*types, *[1] * (len(second) + 1)]
         return self.model.encode(ids, types)
 
+
+class Texts(TextCase):
     def test_text_gives_what_its_tokens_give(self):
         got = rows(["embed", "--model", self.folder, "--dtype", "f32"], [{"text": "The cat sat"}])[0]
         expected = unit(self.encode(self.ids("the cat sat")).mean(0))
@@ -373,6 +378,54 @@ class Texts(Case):
         huge = run(["embed", "--model", self.folder, "--set", "limits.input_bytes=20000000", "--long-input", "truncate"],
                    [{"text": "cat " * 2_500_000}])
         self.assertEqual(json.loads(huge.stdout)["total_tokens"], 2_500_002)
+
+
+class Service(TextCase):
+    """The folder behind HTTP: the same vectors, long inputs reported, long messages guarded as a whole."""
+
+    def serve(self, *flags):
+        port_file = self.path("port")
+        process = subprocess.Popen([BINARY, "serve", "--set", "server.port=0", "--port-file", port_file, "--model",
+                                    self.folder, "--set", "engine.dtype=f32", *flags],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        deadline = time.monotonic() + 60
+        while not os.path.exists(port_file) or os.path.getsize(port_file) == 0:
+            self.assertIsNone(process.poll(), "the service ended")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        with open(port_file, encoding="utf-8") as file:
+            self.base = f"http://127.0.0.1:{file.read().strip()}"
+
+    def post(self, path, body):
+        request = urllib.request.Request(self.base + path, json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return reply.status, dict(reply.headers), json.load(reply)
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), json.load(error)
+
+    def test_service(self):
+        long = "a cat sat on the mat . " * 3
+        self.serve("--set", "engine.long_input=truncate")
+        status, headers, body = self.post("/v1/embeddings", {"input": ["the cat sat", long]})
+        self.assertEqual(status, 200)
+        self.assertEqual({k.lower(): v for k, v in headers.items()}["x-truncated-inputs"], "1")
+        expected = [unit(self.encode(self.ids("the cat sat")).mean(0)),
+                    unit(self.encode(self.ids(long)[:14]).mean(0))]
+        got = np.array([row["embedding"] for row in body["data"]])
+        self.assertLess(np.abs(got - expected).max(), F32_BOUND)
+        self.assertEqual(body["usage"]["total_tokens"], 5 + 16)
+        status, _, body = self.post("/check-safety", {"user_message": long, "model_message": "a dog ran ."})
+        self.assertEqual(status, 200, body)
+
+    def test_service_refuses_long_input_unless_told(self):
+        self.serve()
+        status, _, body = self.post("/v1/embeddings", {"input": ["cat", "cat " * 20]})
+        self.assertEqual(status, 400)
+        self.assertIn("22 tokens, the model reads 16", body["error"]["message"])
 
 
 class DamagedFolders(Case):

@@ -12,6 +12,7 @@ Gateway::Gateway(const ModelCatalog& models, const GuardMonitor& monitor, GuardS
       monitor_(monitor),
       sessions_(sessions),
       limits_(settings.limits),
+      long_input_(LongInputOf(settings.engine)),
       guard_(settings.guard),
       clock_(clock) {}
 
@@ -22,7 +23,7 @@ Result<> Gateway::CheckSize(std::size_t size, std::string where) const {
                 size);
 }
 
-Result<EmbedReply> Gateway::Embed(std::string_view model, const EmbedRequest& request,
+Result<EmbedReply> Gateway::Embed(std::string_view model, EmbedRequest request,
                                   const RequestContext& context) const {
   RETURN_IF_ERROR(context.Check(clock_.Now()));
   if (request.inputs.size() > static_cast<std::size_t>(limits_.inputs_per_request)) {
@@ -37,6 +38,7 @@ Result<EmbedReply> Gateway::Embed(std::string_view model, const EmbedRequest& re
     RETURN_IF_ERROR(CheckSize(size, fmt::format("input[{}]", i)));
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, models_.FindEmbedder(model));
+  request.long_input = long_input_;
   ASSIGN_OR_RETURN(Embeddings embeddings, embedder->Embed(request, context));
   return EmbedReply{std::move(embeddings), embedder->info()};
 }

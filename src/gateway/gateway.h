@@ -42,7 +42,8 @@ class Gateway {
 
   // `model` empty: the default one. INVALID_ARGUMENT (where: "input" or "input[i]") past
   // limits.inputs_per_request and limits.input_bytes; otherwise the errors of the model.
-  Result<EmbedReply> Embed(std::string_view model, const EmbedRequest& request,
+  // engine.long_input and engine.truncation_side decide about inputs that are too long.
+  Result<EmbedReply> Embed(std::string_view model, EmbedRequest request,
                            const RequestContext& context) const;
 
   // Scores the next turn of a conversation. INVALID_ARGUMENT names user_message, model_message or
@@ -60,6 +61,7 @@ class Gateway {
   const GuardMonitor& monitor_;
   GuardSessions& sessions_;
   const LimitSettings limits_;
+  const LongInput long_input_;
   const GuardSettings guard_;
   const Clock& clock_;
 };

@@ -7,6 +7,9 @@
 namespace garrison {
 namespace {
 
+// A message that is longer than the model reads is judged as a whole, not by its beginning.
+constexpr LongInput kWholeMessage{.policy = LongInput::Policy::kChunk};
+
 // The embedder speaks of "input[i]"; the caller of the guard knows sides.
 Error NameSide(Error error, bool has_user) {
   const bool second = error.where.starts_with("input[1]");
@@ -52,7 +55,7 @@ Result<std::unique_ptr<GuardMonitor>> GuardMonitor::Create(const Embedder& embed
 
 Result<std::vector<double>> GuardMonitor::EmbedAnchor(const std::string& text,
                                                       const std::string& setting) const {
-  EmbedRequest request;
+  EmbedRequest request{.long_input = kWholeMessage};
   request.inputs.emplace_back(text);
   RequestContext context;
   context.id = setting;
@@ -83,7 +86,7 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
     return Fail(Code::kInvalidArgument,
                 "expected a message of the user, the model or both, got neither");
   }
-  EmbedRequest request;
+  EmbedRequest request{.long_input = kWholeMessage};
   if (user) request.inputs.emplace_back(*user);
   if (model) request.inputs.emplace_back(*model);
   const auto rows = embedder_.Embed(request, context);

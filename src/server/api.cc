@@ -152,7 +152,14 @@ Result<HttpResponse> Api::Embeddings(const HttpRequest& request, const RequestCo
   std::size_t tokens = 0;
   for (const std::size_t count : reply.embeddings.tokens) tokens += count;
   metrics_.CountEmbedding(reply.embeddings.size(), tokens);
-  return JsonResponse(EncodeOpenAiEmbeddings(reply.embeddings, reply.model, call.encoding));
+  HttpResponse response =
+      JsonResponse(EncodeOpenAiEmbeddings(reply.embeddings, reply.model, call.encoding));
+  std::size_t truncated = 0;
+  for (std::size_t i = 0; i < reply.embeddings.size(); ++i) {
+    if (reply.embeddings.tokens[i] < reply.embeddings.total_tokens[i]) ++truncated;
+  }
+  if (truncated > 0) response.headers.push_back({"x-truncated-inputs", std::to_string(truncated)});
+  return response;
 }
 
 Result<HttpResponse> Api::Models(const HttpRequest&, const RequestContext&) {
