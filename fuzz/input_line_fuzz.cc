@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   limits.input_bytes = 64;
   for (const bool json : {true, false}) {
     std::istringstream in(bytes);
-    const garrison::InputReader::Options options{
-        .json_lines = json, .form = garrison::LineForm::kInputOrQueries};
+    const garrison::InputReader::Options options{.json_lines = json,
+                                                 .form = garrison::LineForm::kInputOrQueries};
     garrison::InputReader reader(in, options, limits);
     std::size_t line = 0;
     while (true) {
