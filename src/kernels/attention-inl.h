@@ -117,7 +117,7 @@ struct AttentionTile {
     const FloatTag d;
     for (std::size_t p = 0; p < plan.token_panels; ++p) {
       Float acc[kRows][2];
-      Clear<kRows>(acc);
+      Clear(acc);
       MultiplyF32<kRows>(args.query + row * args.stride, args.stride,
                          keys + p * args.head_size * kPanelColumns, args.head_size, acc);
 #pragma GCC unroll 12
@@ -134,7 +134,7 @@ struct AttentionTile {
     }
     for (std::size_t p = 0; p < plan.head_panels; ++p) {
       Float acc[kRows][2];
-      Clear<kRows>(acc);
+      Clear(acc);
       MultiplyF32<kRows>(scores, plan.score_stride, values + p * args.tokens * kPanelColumns,
                          args.tokens, acc);
       for (std::size_t r = 0; r < kRows; ++r) {
@@ -145,15 +145,6 @@ struct AttentionTile {
   }
 
  private:
-  template <std::size_t kRows>
-  static HWY_INLINE void Clear(Float (&acc)[kRows][2]) {
-#pragma GCC unroll 12
-    for (std::size_t r = 0; r < kRows; ++r) {
-      acc[r][0] = hn::Zero(FloatTag());
-      acc[r][1] = hn::Zero(FloatTag());
-    }
-  }
-
   // The neighbouring columns belong to the next head: nothing may be written there.
   HWY_INLINE void StoreHead(Float v0, Float v1, std::size_t row, std::size_t column) const {
     const FloatTag d;

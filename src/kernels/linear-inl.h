@@ -108,31 +108,42 @@ HWY_INLINE void StoreColumns(Float v0, Float v1, float* row, std::size_t column,
   }
 }
 
+// So many products are summed in registers before they are added to the total: rounding errors then
+// grow with the length of a part, not of a row.
+inline constexpr std::size_t kSumDepth = 192;
+
 template <Activation kActivation, std::size_t kRows>
 HWY_INLINE void FloatTile(const LinearArgs& args, std::size_t panel, std::size_t row) {
   const FloatTag d;
   const PackedLinear& w = *args.weights;
   const std::size_t column = panel * kPanelColumns;
-  Float acc[kRows][2];
+  Float sums[kRows][2];
+  for (std::size_t first = 0; first < w.inputs(); first += kSumDepth) {
+    const float* input = args.input + row * args.input_stride + first;
+    const std::size_t depth = w.inputs() - first < kSumDepth ? w.inputs() - first : kSumDepth;
+    Float acc[kRows][2];
+    Clear(acc);
+    if (w.type() == ComputeType::kF32) {
+      MultiplyF32<kRows>(input, args.input_stride,
+                         reinterpret_cast<const float*>(w.panel(panel)) + first * kPanelColumns,
+                         depth, acc);
+    } else {
+      MultiplyBf16<kRows>(input, args.input_stride,
+                          reinterpret_cast<const std::uint32_t*>(w.panel(panel)) + first * kLanes,
+                          depth, acc);
+    }
 #pragma GCC unroll 12
-  for (std::size_t r = 0; r < kRows; ++r) {
-    acc[r][0] = hn::Zero(d);
-    acc[r][1] = hn::Zero(d);
-  }
-  const float* input = args.input + row * args.input_stride;
-  if (w.type() == ComputeType::kF32) {
-    MultiplyF32<kRows>(input, args.input_stride, reinterpret_cast<const float*>(w.panel(panel)),
-                       w.inputs(), acc);
-  } else {
-    MultiplyBf16<kRows>(input, args.input_stride,
-                        reinterpret_cast<const std::uint32_t*>(w.panel(panel)), w.inputs(), acc);
+    for (std::size_t r = 0; r < kRows; ++r) {
+      sums[r][0] = first == 0 ? acc[r][0] : hn::Add(sums[r][0], acc[r][0]);
+      sums[r][1] = first == 0 ? acc[r][1] : hn::Add(sums[r][1], acc[r][1]);
+    }
   }
   const Float bias0 = hn::LoadU(d, w.bias() + column);
   const Float bias1 = hn::LoadU(d, w.bias() + column + kLanes);
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < kRows; ++r) {
-    StoreColumns(Apply<kActivation>(hn::Add(acc[r][0], bias0)),
-                 Apply<kActivation>(hn::Add(acc[r][1], bias1)),
+    StoreColumns(Apply<kActivation>(hn::Add(sums[r][0], bias0)),
+                 Apply<kActivation>(hn::Add(sums[r][1], bias1)),
                  args.output + (row + r) * args.output_stride, column, args);
   }
 }

@@ -29,26 +29,34 @@ inline constexpr std::size_t kLanes = hn::MaxLanes(FloatTag());
 inline constexpr std::size_t kPanelColumns = 2 * kLanes;
 inline constexpr std::size_t kTileRows = HWY_TARGET == HWY_AVX3 ? 12 : 6;
 
-// erf, relative error below 5e-7. x P(x^2) / Q(x^2), fitted by weighted least squares on (0, 4];
-// beyond, erf is 1 in single precision.
-HWY_INLINE Float Erf(Float x) {
+template <std::size_t kTerms>
+HWY_INLINE Float Polynomial(const float (&coefficients)[kTerms], Float x) {
   const FloatTag d;
-  const Float limit = hn::Set(d, 4.0F);
-  x = hn::Max(hn::Neg(limit), hn::Min(x, limit));
-  const Float t = hn::Mul(x, x);
-  Float p = hn::Set(d, 1.986778782e-06F);
-  p = hn::MulAdd(p, t, hn::Set(d, 2.845668933e-04F));
-  p = hn::MulAdd(p, t, hn::Set(d, 3.883379885e-03F));
-  p = hn::MulAdd(p, t, hn::Set(d, 5.310185833e-02F));
-  p = hn::MulAdd(p, t, hn::Set(d, 1.935458736e-01F));
-  p = hn::MulAdd(p, t, hn::Set(d, 1.128379139e+00F));
-  Float q = hn::Set(d, 3.742018935e-05F);
-  q = hn::MulAdd(q, t, hn::Set(d, 1.185580165e-03F));
-  q = hn::MulAdd(q, t, hn::Set(d, 1.520732329e-02F));
-  q = hn::MulAdd(q, t, hn::Set(d, 1.153503400e-01F));
-  q = hn::MulAdd(q, t, hn::Set(d, 5.048581199e-01F));
-  q = hn::MulAdd(q, t, hn::Set(d, 1.0F));
-  return hn::Div(hn::Mul(x, p), q);
+  Float sum = hn::Set(d, coefficients[0]);
+#pragma GCC unroll 16
+  for (std::size_t i = 1; i < kTerms; ++i) {
+    sum = hn::MulAdd(sum, x, hn::Set(d, coefficients[i]));
+  }
+  return sum;
+}
+
+// erf, absolute error below 1.2e-7 (one unit in the last place of 1). Below 1, x + x S(x^2); above,
+// 1 - T(x - 2.5); both polynomials are minimax fits, highest power first. From 3.95 on erf is 1 in
+// single precision.
+HWY_INLINE Float Erf(Float x) {
+  static constexpr float kSmall[] = {7.889119475e-05F,  -8.020841232e-04F, 5.189535314e-03F,
+                                     -2.685444449e-02F, 1.128360015e-01F,  -3.761262708e-01F,
+                                     1.283791655e-01F};
+  static constexpr float kLarge[] = {
+      9.002056524e-06F,  -2.109864364e-05F, -6.117913235e-05F, 2.791968454e-04F, -2.880293595e-04F,
+      -5.709140525e-04F, 2.819667779e-03F,  -6.102817267e-03F, 8.614665018e-03F, -8.353371629e-03F,
+      5.446755269e-03F,  -2.178068603e-03F, 4.069290692e-04F};
+  const FloatTag d;
+  const Float one = hn::Set(d, 1.0F);
+  const Float size = hn::Min(hn::Abs(x), hn::Set(d, 3.95F));
+  const Float small = hn::MulAdd(x, Polynomial(kSmall, hn::Mul(size, size)), x);
+  const Float large = hn::Sub(one, Polynomial(kLarge, hn::Sub(size, hn::Set(d, 2.5F))));
+  return hn::IfThenElse(hn::Lt(size, one), small, hn::CopySign(large, x));
 }
 
 // A template parameter: the choice is made once per tile, not once per vector.
@@ -87,6 +95,15 @@ HWY_INLINE void WithActivation(Activation activation, const Visit& visit) {
       return visit.template operator()<Activation::kGeluTanh>();
     case Activation::kTanh:
       return visit.template operator()<Activation::kTanh>();
+  }
+}
+
+template <std::size_t kRows>
+HWY_INLINE void Clear(Float (&acc)[kRows][2]) {
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < kRows; ++r) {
+    acc[r][0] = hn::Zero(FloatTag());
+    acc[r][1] = hn::Zero(FloatTag());
   }
 }
 
