@@ -82,7 +82,7 @@ class ReferenceModel:
             self.tensors[name] = (random.standard_normal(shape) * scale + mean).astype(np.float32)
 
         def linear(name, columns, inputs):
-            add(name + ".weight", columns, inputs)
+            add(name + ".weight", columns, inputs, scale=1.3 / inputs**0.5)
             add(name + ".bias", columns)
 
         def norm(name):

@@ -95,7 +95,7 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
     biases.insert(biases.end(), part_bias.begin(), part_bias.end());
   }
   const std::size_t all = columns * names.size();
-  ComputeType type = options.type;
+  ComputeType type = inputs < kFewestReducedInputs ? ComputeType::kF32 : options.type;
   if (type == ComputeType::kInt8) {
     const bool kept = std::find(options.bf16_layers.begin(), options.bf16_layers.end(), label) !=
                       options.bf16_layers.end();
