@@ -15,6 +15,7 @@
 // These must follow foreach_target.h: they are compiled once per target.
 #include <hwy/highway.h>
 
+#include "kernels/activation-inl.h"
 #include "kernels/attention-inl.h"
 #include "kernels/linear-inl.h"
 #include "kernels/rows-inl.h"

@@ -6,6 +6,7 @@
 #define GARRISON_KERNELS_LINEAR_INL_H_
 #endif
 
+#include "kernels/activation-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -112,7 +113,7 @@ HWY_INLINE void StoreColumns(Float v0, Float v1, float* row, std::size_t column,
 // grow with the length of a part, not of a row.
 inline constexpr std::size_t kSumDepth = 192;
 
-template <Activation kActivation, std::size_t kRows>
+template <std::size_t kRows>
 HWY_INLINE void FloatTile(const LinearArgs& args, std::size_t panel, std::size_t row) {
   const FloatTag d;
   const PackedLinear& w = *args.weights;
@@ -142,13 +143,12 @@ HWY_INLINE void FloatTile(const LinearArgs& args, std::size_t panel, std::size_t
   const Float bias1 = hn::LoadU(d, w.bias() + column + kLanes);
 #pragma GCC unroll 12
   for (std::size_t r = 0; r < kRows; ++r) {
-    StoreColumns(Apply<kActivation>(hn::Add(sums[r][0], bias0)),
-                 Apply<kActivation>(hn::Add(sums[r][1], bias1)),
+    StoreColumns(hn::Add(sums[r][0], bias0), hn::Add(sums[r][1], bias1),
                  args.output + (row + r) * args.output_stride, column, args);
   }
 }
 
-template <bool kVnni, Activation kActivation, std::size_t kRows>
+template <bool kVnni, std::size_t kRows>
 HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t row) {
   const FloatTag d;
   const IntTag di;
@@ -177,12 +177,12 @@ HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t 
     const Int sum1 = hn::Sub(acc[r][1], hn::Mul(zero, sums1));
     const Float v0 = hn::Mul(hn::Mul(hn::ConvertTo(d, sum0), scale), scale0);
     const Float v1 = hn::Mul(hn::Mul(hn::ConvertTo(d, sum1), scale), scale1);
-    StoreColumns(Apply<kActivation>(hn::Add(v0, bias0)), Apply<kActivation>(hn::Add(v1, bias1)),
+    StoreColumns(hn::Add(v0, bias0), hn::Add(v1, bias1),
                  args.output + (row + r) * args.output_stride, column, args);
   }
 }
 
-template <bool kVnni, Activation kActivation>
+template <bool kVnni>
 struct LinearTile {
   const LinearArgs& args;
   std::size_t panel;
@@ -190,28 +190,23 @@ struct LinearTile {
   template <std::size_t kRows>
   HWY_INLINE void operator()(std::size_t row) const {
     if (args.weights->type() == ComputeType::kInt8) {
-      Int8Tile<kVnni, kActivation, kRows>(args, panel, row);
+      Int8Tile<kVnni, kRows>(args, panel, row);
     } else {
-      FloatTile<kActivation, kRows>(args, panel, row);
+      FloatTile<kRows>(args, panel, row);
     }
   }
 };
 
-template <bool kVnni>
-struct LinearVisitor {
-  const LinearArgs& args;
-
-  template <Activation kActivation>
-  HWY_INLINE void operator()() const {
-    for (std::size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
-      ForEachTile(args.rows, LinearTile<kVnni, kActivation>{args, panel});
-    }
-  }
-};
-
+// The activation goes over a finished panel, whose rows are still in the first-level cache: inside
+// the tiles it would be compiled once for each of their sizes.
 template <bool kVnni>
 void Linear(const LinearArgs& args) {
-  WithActivation(args.activation, LinearVisitor<kVnni>{args});
+  for (std::size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    ForEachTile(args.rows, LinearTile<kVnni>{args, panel});
+    const std::size_t column = panel * kPanelColumns;
+    ActivateRows(args.output + column, args.output_stride, args.rows,
+                 HWY_MIN(kPanelColumns, args.output_stride - column), args.activation);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -1,13 +1,10 @@
-// Kernels that work row by row: layer norm, quantisation, activations. Included once per Highway
-// target.
+// Kernels that work row by row: layer norm and quantisation. Included once per Highway target.
 #if defined(GARRISON_KERNELS_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef GARRISON_KERNELS_ROWS_INL_H_
 #undef GARRISON_KERNELS_ROWS_INL_H_
 #else
 #define GARRISON_KERNELS_ROWS_INL_H_
 #endif
-
-#include <cstring>
 
 #include "kernels/simd-inl.h"
 
@@ -98,29 +95,6 @@ void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows
   for (std::size_t r = 0; r < rows; ++r) {
     QuantizeRow(input + r * input_stride, columns, codes + r * stride, scales[r], zeros[r]);
   }
-}
-
-struct ActivateVisitor {
-  float* x;
-  std::size_t count;
-
-  template <Activation kActivation>
-  HWY_INLINE void operator()() const {
-    const FloatTag d;
-    std::size_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
-      hn::StoreU(Apply<kActivation>(hn::LoadU(d, x + i)), d, x + i);
-    }
-    if (i == count) return;
-    alignas(64) float rest[kRowAlign] = {};
-    std::memcpy(rest, x + i, (count - i) * sizeof(float));
-    hn::Store(Apply<kActivation>(hn::Load(d, rest)), d, rest);
-    std::memcpy(x + i, rest, (count - i) * sizeof(float));
-  }
-};
-
-void Activate(float* x, std::size_t count, Activation activation) {
-  WithActivation(activation, ActivateVisitor{x, count});
 }
 
 }  // namespace HWY_NAMESPACE
