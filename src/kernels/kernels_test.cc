@@ -327,7 +327,11 @@ TEST(PackedLinear, RefusesMoreInputsThanIntegerSumsHold) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, KernelsTest, testing::ValuesIn(KernelIsas()),
-                         [](const auto& level) { return std::string(IsaName(level.param)); });
+                         [](const auto& level) {
+                           std::string name(IsaName(level.param));  // a test's name holds no '-'
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace garrison
