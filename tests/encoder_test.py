@@ -3,6 +3,7 @@
 dtype, every instruction set of the machine, long inputs, prompts, and what a damaged folder answers.
 
 encoder_test.py GARRISON_BINARY [unittest arguments]"""
+import concurrent.futures
 import itertools
 import json
 import os
@@ -423,6 +424,16 @@ class Service(TextCase):
         self.assertEqual(body["usage"]["total_tokens"], 5 + 16)
         status, _, body = self.post("/check-safety", {"user_message": long, "model_message": "a dog ran ."})
         self.assertEqual(status, 200, body)
+
+    def test_requests_at_once_give_the_same_bytes_as_alone(self):
+        self.serve("--threads", "3")
+        random = np.random.RandomState(12)
+        bodies = [{"input": [" ".join(random.choice(WORDS[5:], random.randint(1, 10)))
+                             for _ in range(random.randint(1, 40))]} for _ in range(30)]
+        alone = [self.post("/v1/embeddings", body)[2]["data"] for body in bodies]
+        with concurrent.futures.ThreadPoolExecutor(6) as pool_of_clients:
+            together = pool_of_clients.map(lambda body: self.post("/v1/embeddings", body)[2]["data"], bodies * 3)
+            self.assertEqual(alone * 3, list(together))
 
     def test_service_refuses_long_input_unless_told(self):
         self.serve()
