@@ -97,17 +97,24 @@ Result<> Encoder::LoadLayer(const Checkpoint& checkpoint, std::size_t index,
   const EncoderTensorNames& names = spec_.names;
   const std::string at = fmt::format(fmt::runtime(names.layer), index);
   const std::size_t hidden = spec_.hidden;
+  // A row for each sequence costs little in bf16, and has no neighbours to average out the errors
+  // of int8.
+  ComputeOptions after_attention = options;
+  if (spec_.first_token_only && index + 1 == spec_.layers && options.type == ComputeType::kInt8) {
+    after_attention.type = ComputeType::kBf16;
+  }
   Layer layer;
   ASSIGN_OR_RETURN(
       layer.qkv, checkpoint.ReadLinear({at + names.query, at + names.key, at + names.value}, hidden,
                                        hidden, true, LayerLabel(index, "qkv"), options));
   ASSIGN_OR_RETURN(layer.attention_output,
                    checkpoint.ReadLinear({at + names.attention_output}, hidden, hidden, true,
-                                         LayerLabel(index, "attention_output"), options));
+                                         LayerLabel(index, "attention_output"), after_attention));
   ASSIGN_OR_RETURN(layer.up, checkpoint.ReadLinear({at + names.up}, spec_.feed_forward, hidden,
-                                                   true, LayerLabel(index, "up"), options));
-  ASSIGN_OR_RETURN(layer.down, checkpoint.ReadLinear({at + names.down}, hidden, spec_.feed_forward,
-                                                     true, LayerLabel(index, "down"), options));
+                                                   true, LayerLabel(index, "up"), after_attention));
+  ASSIGN_OR_RETURN(layer.down,
+                   checkpoint.ReadLinear({at + names.down}, hidden, spec_.feed_forward, true,
+                                         LayerLabel(index, "down"), after_attention));
   ASSIGN_OR_RETURN(layer.attention_norm, checkpoint.ReadNorm(at + names.attention_norm, hidden));
   ASSIGN_OR_RETURN(layer.output_norm, checkpoint.ReadNorm(at + names.output_norm, hidden));
   layers_.push_back(std::move(layer));
@@ -204,13 +211,16 @@ struct Encoder::Pass {
   const std::size_t threads = team == nullptr ? 1 : team->threads();
 
   Result<> Embed(float* hidden);
-  void Linear(const PackedLinear& layer, const float* input, std::size_t input_stride,
-              Activation activation, float* output, std::size_t output_stride);
-  void Normalize(const Norm& norm, const float* residual, float* hidden);
-  void Attention(const float* qkv, std::size_t stride, float* mixed);
+  void Linear(const PackedLinear& layer, std::size_t rows, const float* input,
+              std::size_t input_stride, Activation activation, float* output,
+              std::size_t output_stride);
+  void Normalize(const Norm& norm, std::size_t rows, const float* residual, float* hidden);
+  // With `first_only` the result has one row for each sequence.
+  void Attention(const float* qkv, std::size_t stride, bool first_only, float* mixed);
+  void KeepFirstTokens(float* hidden);
   void RunLayer(std::size_t index, const Layer& layer, float* hidden);
-  void Observe(std::size_t index, const char* part, const float* input, std::size_t input_stride,
-               const float* output, std::size_t output_stride);
+  void Observe(std::size_t index, const char* part, std::size_t rows, const float* input,
+               std::size_t input_stride, const float* output, std::size_t output_stride);
 };
 
 // words[id] + positions[p] (+ types[t]), then the norm.
@@ -247,33 +257,34 @@ Result<> Encoder::Pass::Embed(float* hidden) {
       }
     }
   }
-  Normalize(encoder.embedding_norm_, nullptr, hidden);
+  Normalize(encoder.embedding_norm_, tokens, nullptr, hidden);
   return {};
 }
 
-void Encoder::Pass::Linear(const PackedLinear& layer, const float* input, std::size_t input_stride,
-                           Activation activation, float* output, std::size_t output_stride) {
-  const std::size_t blocks = CeilDiv(tokens, kBlockRows);
+void Encoder::Pass::Linear(const PackedLinear& layer, std::size_t rows, const float* input,
+                           std::size_t input_stride, Activation activation, float* output,
+                           std::size_t output_stride) {
+  const std::size_t blocks = CeilDiv(rows, kBlockRows);
   LinearArgs args{.weights = &layer,
                   .input = input,
                   .input_stride = input_stride,
-                  .rows = tokens,
+                  .rows = rows,
                   .panel_end = layer.panels(),
                   .activation = activation,
                   .output = output,
                   .output_stride = output_stride};
   if (layer.type() == ComputeType::kInt8) {
     args.quantized.stride = QuantizedStride(layer.inputs());
-    std::uint8_t* codes = workspace.codes.Reserve(tokens * args.quantized.stride);
-    std::int32_t* zeros = workspace.zeros.Reserve(tokens);
-    float* scales = workspace.scales.Reserve(tokens);
+    std::uint8_t* codes = workspace.codes.Reserve(rows * args.quantized.stride);
+    std::int32_t* zeros = workspace.zeros.Reserve(rows);
+    float* scales = workspace.scales.Reserve(rows);
     args.quantized.codes = codes;
     args.quantized.zeros = zeros;
     args.quantized.scales = scales;
-    RunTasks(team, CeilDiv(tokens, 16), [&](std::size_t i) {
+    RunTasks(team, CeilDiv(rows, 16), [&](std::size_t i) {
       const std::size_t first = i * 16;
       kernels.quantize_rows(input + first * input_stride, input_stride,
-                            std::min<std::size_t>(16, tokens - first), layer.inputs(),
+                            std::min<std::size_t>(16, rows - first), layer.inputs(),
                             codes + first * args.quantized.stride, scales + first, zeros + first);
     });
   }
@@ -289,24 +300,25 @@ void Encoder::Pass::Linear(const PackedLinear& layer, const float* input, std::s
     part.quantized.codes += first * part.quantized.stride;
     part.quantized.zeros += first;
     part.quantized.scales += first;
-    part.rows = std::min(kBlockRows, tokens - first);
+    part.rows = std::min(kBlockRows, rows - first);
     part.panel_begin = std::min(i % chunks * panels, layer.panels());
     part.panel_end = std::min(part.panel_begin + panels, layer.panels());
     if (part.panel_begin < part.panel_end) kernels.linear(part);
   });
 }
 
-void Encoder::Pass::Normalize(const Norm& norm, const float* residual, float* hidden) {
+void Encoder::Pass::Normalize(const Norm& norm, std::size_t rows, const float* residual,
+                              float* hidden) {
   const std::size_t stride = encoder.stride();
-  RunTasks(team, CeilDiv(tokens, 32), [&](std::size_t i) {
+  RunTasks(team, CeilDiv(rows, 32), [&](std::size_t i) {
     const std::size_t first = i * 32;
-    kernels.layer_norm(hidden + first * stride, stride, std::min<std::size_t>(32, tokens - first),
+    kernels.layer_norm(hidden + first * stride, stride, std::min<std::size_t>(32, rows - first),
                        spec.hidden, residual == nullptr ? nullptr : residual + first * stride,
                        stride, norm.gamma.data(), norm.beta.data(), spec.epsilon);
   });
 }
 
-void Encoder::Pass::Attention(const float* qkv, std::size_t stride, float* mixed) {
+void Encoder::Pass::Attention(const float* qkv, std::size_t stride, bool first_only, float* mixed) {
   std::size_t longest = 0;
   for (std::size_t s = 0; s < batch.sequences(); ++s) {
     longest = std::max(longest, batch.starts[s + 1] - batch.starts[s]);
@@ -328,26 +340,35 @@ void Encoder::Pass::Attention(const float* qkv, std::size_t stride, float* mixed
         bias = encoder.relative_bias_.data() + head * (2 * spec.max_tokens() - 1) +
                spec.max_tokens() - 1;
       }
-      kernels.attention({.query = query,
-                         .key = query + spec.hidden,
-                         .value = query + 2 * spec.hidden,
-                         .stride = stride,
-                         .tokens = batch.starts[s + 1] - first,
-                         .head_size = head_size,
-                         .scale = 1.0F / std::sqrt(static_cast<float>(head_size)),
-                         .bias = bias,
-                         .scratch = scratch + share * scratch_floats,
-                         .output = mixed + first * encoder.stride() + head * head_size,
-                         .output_stride = encoder.stride()});
+      kernels.attention(
+          {.query = query,
+           .key = query + spec.hidden,
+           .value = query + 2 * spec.hidden,
+           .stride = stride,
+           .tokens = batch.starts[s + 1] - first,
+           .queries = first_only ? 1 : batch.starts[s + 1] - first,
+           .head_size = head_size,
+           .scale = 1.0F / std::sqrt(static_cast<float>(head_size)),
+           .bias = bias,
+           .scratch = scratch + share * scratch_floats,
+           .output = mixed + (first_only ? s : first) * encoder.stride() + head * head_size,
+           .output_stride = encoder.stride()});
     }
   });
 }
 
-void Encoder::Pass::Observe(std::size_t index, const char* part, const float* input,
-                            std::size_t input_stride, const float* output,
+void Encoder::Pass::KeepFirstTokens(float* hidden) {
+  const std::size_t stride = encoder.stride();
+  for (std::size_t s = 1; s < batch.sequences(); ++s) {
+    std::copy_n(hidden + batch.starts[s] * stride, stride, hidden + s * stride);
+  }
+}
+
+void Encoder::Pass::Observe(std::size_t index, const char* part, std::size_t rows,
+                            const float* input, std::size_t input_stride, const float* output,
                             std::size_t output_stride) {
   if (observer == nullptr) return;
-  (*observer)(LayerLabel(index, part), input, input_stride, tokens, output, output_stride);
+  (*observer)(LayerLabel(index, part), input, input_stride, rows, output, output_stride);
 }
 
 void Encoder::Pass::RunLayer(std::size_t index, const Layer& layer, float* hidden) {
@@ -359,17 +380,20 @@ void Encoder::Pass::RunLayer(std::size_t index, const Layer& layer, float* hidde
   float* projected = workspace.projected.Reserve(tokens * stride);
   float* inner = workspace.inner.Reserve(tokens * inner_stride);
 
-  Linear(layer.qkv, hidden, stride, Activation::kNone, qkv, qkv_stride);
-  Observe(index, "qkv", hidden, stride, qkv, qkv_stride);
-  Attention(qkv, qkv_stride, mixed);
-  Linear(layer.attention_output, mixed, stride, Activation::kNone, projected, stride);
-  Observe(index, "attention_output", mixed, stride, projected, stride);
-  Normalize(layer.attention_norm, projected, hidden);
-  Linear(layer.up, hidden, stride, spec.activation, inner, inner_stride);
-  Observe(index, "up", hidden, stride, inner, inner_stride);
-  Linear(layer.down, inner, inner_stride, Activation::kNone, projected, stride);
-  Observe(index, "down", inner, inner_stride, projected, stride);
-  Normalize(layer.output_norm, projected, hidden);
+  Linear(layer.qkv, tokens, hidden, stride, Activation::kNone, qkv, qkv_stride);
+  Observe(index, "qkv", tokens, hidden, stride, qkv, qkv_stride);
+  const bool first_only = spec.first_token_only && index + 1 == spec.layers;
+  const std::size_t rows = first_only ? batch.sequences() : tokens;
+  Attention(qkv, qkv_stride, first_only, mixed);
+  if (first_only) KeepFirstTokens(hidden);
+  Linear(layer.attention_output, rows, mixed, stride, Activation::kNone, projected, stride);
+  Observe(index, "attention_output", rows, mixed, stride, projected, stride);
+  Normalize(layer.attention_norm, rows, projected, hidden);
+  Linear(layer.up, rows, hidden, stride, spec.activation, inner, inner_stride);
+  Observe(index, "up", rows, hidden, stride, inner, inner_stride);
+  Linear(layer.down, rows, inner, inner_stride, Activation::kNone, projected, stride);
+  Observe(index, "down", rows, inner, inner_stride, projected, stride);
+  Normalize(layer.output_norm, rows, projected, hidden);
 }
 
 Result<> Encoder::Forward(const TokenBatch& batch, EncoderWorkspace& workspace, WorkerTeam* team,

@@ -50,8 +50,9 @@ class Encoder {
   static Result<std::unique_ptr<Encoder>> Load(const SafeTensors& weights, EncoderSpec spec,
                                                const ComputeOptions& options);
 
-  // The last hidden state: [tokens, stride()] in workspace.hidden, padding columns zero. Rows
-  // depend on their own sequence only. `team` may be null: then this thread does all the work.
+  // The last hidden state: [rows, stride()] in workspace.hidden, padding columns zero; a row for
+  // each token, or with spec().first_token_only for each sequence. Rows depend on their own
+  // sequence only. `team` may be null: then this thread does all the work.
   // REQUIRES: sequences of 1 to spec().max_tokens() tokens, CheckIds() passed.
   // DATA_LOSS names an embedding row that is not finite.
   Result<> Forward(const TokenBatch& batch, EncoderWorkspace& workspace, WorkerTeam* team,

@@ -49,6 +49,8 @@ struct EncoderSpec {
   std::int32_t pad_id = 0;
   std::size_t relative_buckets = 0;  // rows of a relative attention bias table; 0: none
   ClassifierHead classifier = ClassifierHead::kPooler;
+  // What stands on the encoder (a classifier, CLS pooling) reads a sequence's first token only.
+  bool first_token_only = false;
 
   std::size_t head_size() const { return hidden / heads; }
   // The longest sequence that the position table allows.

@@ -245,6 +245,8 @@ Result<ModelFolder> ModelFolder::Read(const std::filesystem::path& root) {
   if (HasClassifier(config)) {
     ASSIGN_OR_RETURN(folder.classifier, ReadClassifier(config));
   }
+  folder.encoder.first_token_only =
+      folder.classifier || folder.pooling.modes == std::vector{PoolingMode::kCls};
   RETURN_IF_ERROR(ReadPrompts(folder));
   ASSIGN_OR_RETURN(SafeTensors weights, SafeTensors::Open(transformer));
   folder.revision = weights.Fingerprint();

@@ -297,9 +297,11 @@ Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestCo
     std::unique_ptr<EncoderWorkspace> workspace = TakeWorkspace();
     Result<> result = encoder_->Forward(batch, *workspace, inside);
     const std::size_t stride = encoder_->stride();
+    const bool first_only = encoder_->spec().first_token_only;
     for (std::size_t s = 0; result && s < batch.sequences(); ++s) {
-      result = take(starts[group] + s, workspace->hidden.data() + batch.starts[s] * stride, stride,
-                    batch.starts[s + 1] - batch.starts[s]);
+      const std::size_t row = first_only ? s : batch.starts[s];
+      result = take(starts[group] + s, workspace->hidden.data() + row * stride, stride,
+                    first_only ? 1 : batch.starts[s + 1] - batch.starts[s]);
     }
     ReturnWorkspace(std::move(workspace));
     return result;

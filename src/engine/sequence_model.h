@@ -55,8 +55,9 @@ class SequenceModel {
                                       std::span<const std::string> documents,
                                       const LongInput& long_input) const;
 
-  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence, from several
-  // threads at once, in no order. Stops at the first error, and when `context` ends.
+  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence (only its
+  // first token where the spec says that no other is read), from several threads at once, in no
+  // order. Stops at the first error, and when `context` ends.
   using Take = std::function<Result<>(std::size_t sequence, const float* rows, std::size_t stride,
                                       std::size_t tokens)>;
   Result<> Run(std::span<const Sequence> sequences, const RequestContext& context,

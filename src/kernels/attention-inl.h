@@ -168,7 +168,7 @@ void Attention(const AttentionArgs& args) {
   float* scores = values + plan.head_panels * kPanelColumns * args.tokens;
   PackKeys(args, plan, keys);
   PackValues(args, plan, values);
-  ForEachTile(args.tokens, AttentionTile{args, plan, keys, values, scores});
+  ForEachTile(args.queries, AttentionTile{args, plan, keys, values, scores});
 }
 
 }  // namespace HWY_NAMESPACE

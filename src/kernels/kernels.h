@@ -52,18 +52,19 @@ struct LinearArgs {
 
 // One head over one sequence: softmax(q kT * scale + bias) v.
 struct AttentionArgs {
-  const float* query = nullptr;  // [tokens, stride], the head's columns
-  const float* key = nullptr;
+  const float* query = nullptr;  // [queries, stride], the head's columns
+  const float* key = nullptr;    // [tokens, stride]
   const float* value = nullptr;
   std::size_t stride = 0;
   std::size_t tokens = 0;
+  std::size_t queries = 0;  // leading tokens whose output is wanted
   std::size_t head_size = 0;
   float scale = 1;
   // bias[j - i] is added to the score of query i and key j, j - i in (-tokens, tokens); may be
   // null.
   const float* bias = nullptr;
   float* scratch = nullptr;  // Kernels::attention_scratch floats
-  float* output = nullptr;   // [tokens, output_stride], the head's columns
+  float* output = nullptr;   // [queries, output_stride], the head's columns
   std::size_t output_stride = 0;
 };
 

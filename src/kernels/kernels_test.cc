@@ -193,6 +193,7 @@ TEST_P(KernelsTest, AttentionMatchesTheDefinitionAndKeepsToItsColumns) {
                            .value = qkv.data() + 2 * head,
                            .stride = stride,
                            .tokens = tokens,
+                           .queries = tokens,
                            .head_size = head,
                            .scale = 1.0F / std::sqrt(static_cast<float>(head)),
                            .bias = biased ? table.data() + tokens - 1 : nullptr,
@@ -206,6 +207,15 @@ TEST_P(KernelsTest, AttentionMatchesTheDefinitionAndKeepsToItsColumns) {
         reference::Attention(args);
         for (std::size_t i = 0; i < got.size(); ++i) {
           ASSERT_NEAR(got[i], expected[i], 1e-5) << tokens << " tokens, head of " << head;
+        }
+        // Fewer queries: the same bytes for those, nothing written for the others.
+        args.queries = (tokens + 2) / 3;
+        const std::size_t end = (args.queries - 1) * args.output_stride + 1 + head;
+        std::vector<float> some(got.size(), 7.0F);
+        args.output = some.data() + 1;
+        kernels_.attention(args);
+        for (std::size_t i = 0; i < some.size(); ++i) {
+          ASSERT_EQ(some[i], i < end ? got[i] : 7.0F) << tokens << " tokens, head of " << head;
         }
       }
     }

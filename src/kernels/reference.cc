@@ -81,7 +81,7 @@ void LayerNorm(float* x, std::size_t stride, std::size_t rows, std::size_t colum
 void Attention(const AttentionArgs& args) {
   const std::size_t n = args.tokens;
   std::vector<double> scores(n);
-  for (std::size_t i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < args.queries; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       double dot = 0;
       for (std::size_t k = 0; k < args.head_size; ++k) {
