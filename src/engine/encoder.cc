@@ -360,6 +360,7 @@ void Encoder::Pass::Attention(const float* qkv, std::size_t stride, bool first_o
 void Encoder::Pass::KeepFirstTokens(float* hidden) {
   const std::size_t stride = encoder.stride();
   for (std::size_t s = 1; s < batch.sequences(); ++s) {
+    if (batch.starts[s] == s) continue;
     std::copy_n(hidden + batch.starts[s] * stride, stride, hidden + s * stride);
   }
 }
