@@ -47,6 +47,7 @@ HWY_INLINE void MultiplyF32(const float* HWY_RESTRICT input, std::size_t stride,
   for (std::size_t k = 0; k < depth; ++k) {
     const Float b0 = hn::Load(d, panel + k * kPanelColumns);
     const Float b1 = hn::Load(d, panel + k * kPanelColumns + kLanes);
+    __builtin_prefetch(panel + (k + depth) * kPanelColumns);
 #pragma GCC unroll 12
     for (std::size_t r = 0; r < kRows; ++r) {
       const Float a = hn::Set(d, input[r * stride + k]);
