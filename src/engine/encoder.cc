@@ -39,7 +39,7 @@ void TokenBatch::Add(std::span<const std::int32_t> sequence, std::span<const std
 
 std::size_t EncoderWorkspace::bytes() const {
   return hidden.bytes() + qkv.bytes() + mixed.bytes() + inner.bytes() + projected.bytes() +
-         scratch.bytes() + scales.bytes() + codes.bytes() + zeros.bytes();
+         scratch.bytes() + reduced.bytes();
 }
 
 std::string LayerLabel(std::size_t index, const char* part) {
@@ -216,7 +216,7 @@ struct Encoder::Pass {
               std::size_t output_stride);
   void Normalize(const Norm& norm, std::size_t rows, const float* residual, float* hidden);
   // With `first_only` the result has one row for each sequence.
-  void Attention(const float* qkv, std::size_t stride, bool first_only, float* mixed);
+  void Attention(bool in_bf16, const float* qkv, std::size_t stride, bool first_only, float* mixed);
   void KeepFirstTokens(float* hidden);
   void RunLayer(std::size_t index, const Layer& layer, float* hidden);
   void Observe(std::size_t index, const char* part, std::size_t rows, const float* input,
@@ -273,19 +273,9 @@ void Encoder::Pass::Linear(const PackedLinear& layer, std::size_t rows, const fl
                   .activation = activation,
                   .output = output,
                   .output_stride = output_stride};
-  if (layer.type() == ComputeType::kInt8) {
-    args.quantized.stride = QuantizedStride(layer.inputs());
-    std::uint8_t* codes = workspace.codes.Reserve(rows * args.quantized.stride);
-    std::int32_t* zeros = workspace.zeros.Reserve(rows);
-    float* scales = workspace.scales.Reserve(rows);
-    args.quantized.codes = codes;
-    args.quantized.zeros = zeros;
-    args.quantized.scales = scales;
+  if (workspace.reduced.Attach(kernels, args)) {
     RunTasks(team, CeilDiv(rows, 16), [&](std::size_t i) {
-      const std::size_t first = i * 16;
-      kernels.quantize_rows(input + first * input_stride, input_stride,
-                            std::min<std::size_t>(16, rows - first), layer.inputs(),
-                            codes + first * args.quantized.stride, scales + first, zeros + first);
+      workspace.reduced.Fill(kernels, args, 16 * i, std::min<std::size_t>(16, rows - 16 * i));
     });
   }
   // Enough pieces to share out evenly, by rows first and then by columns.
@@ -297,6 +287,7 @@ void Encoder::Pass::Linear(const PackedLinear& layer, std::size_t rows, const fl
     const std::size_t first = i / chunks * kBlockRows;
     part.input += first * input_stride;
     part.output += first * output_stride;
+    part.rounded.values += first * part.rounded.stride;
     part.quantized.codes += first * part.quantized.stride;
     part.quantized.zeros += first;
     part.quantized.scales += first;
@@ -318,7 +309,9 @@ void Encoder::Pass::Normalize(const Norm& norm, std::size_t rows, const float* r
   });
 }
 
-void Encoder::Pass::Attention(const float* qkv, std::size_t stride, bool first_only, float* mixed) {
+void Encoder::Pass::Attention(bool in_bf16, const float* qkv, std::size_t stride, bool first_only,
+                              float* mixed) {
+  const auto attention = in_bf16 ? kernels.attention_bf16 : kernels.attention;
   std::size_t longest = 0;
   for (std::size_t s = 0; s < batch.sequences(); ++s) {
     longest = std::max(longest, batch.starts[s + 1] - batch.starts[s]);
@@ -340,19 +333,18 @@ void Encoder::Pass::Attention(const float* qkv, std::size_t stride, bool first_o
         bias = encoder.relative_bias_.data() + head * (2 * spec.max_tokens() - 1) +
                spec.max_tokens() - 1;
       }
-      kernels.attention(
-          {.query = query,
-           .key = query + spec.hidden,
-           .value = query + 2 * spec.hidden,
-           .stride = stride,
-           .tokens = batch.starts[s + 1] - first,
-           .queries = first_only ? 1 : batch.starts[s + 1] - first,
-           .head_size = head_size,
-           .scale = 1.0F / std::sqrt(static_cast<float>(head_size)),
-           .bias = bias,
-           .scratch = scratch + share * scratch_floats,
-           .output = mixed + (first_only ? s : first) * encoder.stride() + head * head_size,
-           .output_stride = encoder.stride()});
+      attention({.query = query,
+                 .key = query + spec.hidden,
+                 .value = query + 2 * spec.hidden,
+                 .stride = stride,
+                 .tokens = batch.starts[s + 1] - first,
+                 .queries = first_only ? 1 : batch.starts[s + 1] - first,
+                 .head_size = head_size,
+                 .scale = 1.0F / std::sqrt(static_cast<float>(head_size)),
+                 .bias = bias,
+                 .scratch = scratch + share * scratch_floats,
+                 .output = mixed + (first_only ? s : first) * encoder.stride() + head * head_size,
+                 .output_stride = encoder.stride()});
     }
   });
 }
@@ -385,7 +377,7 @@ void Encoder::Pass::RunLayer(std::size_t index, const Layer& layer, float* hidde
   Observe(index, "qkv", tokens, hidden, stride, qkv, qkv_stride);
   const bool first_only = spec.first_token_only && index + 1 == spec.layers;
   const std::size_t rows = first_only ? batch.sequences() : tokens;
-  Attention(qkv, qkv_stride, first_only, mixed);
+  Attention(layer.qkv.type() != ComputeType::kF32, qkv, qkv_stride, first_only, mixed);
   if (first_only) KeepFirstTokens(hidden);
   Linear(layer.attention_output, rows, mixed, stride, Activation::kNone, projected, stride);
   Observe(index, "attention_output", rows, mixed, stride, projected, stride);

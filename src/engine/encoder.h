@@ -14,6 +14,7 @@
 #include "engine/checkpoint.h"
 #include "engine/encoder_spec.h"
 #include "engine/float_rows.h"
+#include "engine/reduced_input.h"
 
 namespace garrison {
 
@@ -30,9 +31,8 @@ struct TokenBatch {
 
 // Buffers of one forward pass; grow to the largest batch and are used again. One per thread.
 struct EncoderWorkspace {
-  AlignedBuffer<float> hidden, qkv, mixed, inner, projected, scratch, scales;
-  AlignedBuffer<std::uint8_t> codes;
-  AlignedBuffer<std::int32_t> zeros;
+  AlignedBuffer<float> hidden, qkv, mixed, inner, projected, scratch;
+  ReducedInput reduced;
 
   std::size_t bytes() const;
 };

@@ -21,24 +21,18 @@ std::vector<float> Compute(const Encoder& encoder, const PackedLinear& layer, Ac
                            const float* input, std::size_t input_stride, std::size_t rows) {
   const Kernels& kernels = encoder.kernels();
   const std::size_t stride = RowStride(layer.columns());
-  const std::size_t code_stride = QuantizedStride(layer.inputs());
   std::vector<float> output(rows * stride);
-  std::vector<float> scales(rows);
-  std::vector<std::int32_t> zeros(rows);
-  std::vector<std::uint8_t> codes(layer.type() == ComputeType::kInt8 ? rows * code_stride : 0);
-  if (layer.type() == ComputeType::kInt8) {
-    kernels.quantize_rows(input, input_stride, rows, layer.inputs(), codes.data(), scales.data(),
-                          zeros.data());
-  }
-  kernels.linear({.weights = &layer,
+  LinearArgs args{.weights = &layer,
                   .input = input,
                   .input_stride = input_stride,
-                  .quantized = {codes.data(), scales.data(), zeros.data(), code_stride},
                   .rows = rows,
                   .panel_end = layer.panels(),
                   .activation = activation,
                   .output = output.data(),
-                  .output_stride = stride});
+                  .output_stride = stride};
+  ReducedInput reduced;
+  if (reduced.Attach(kernels, args)) reduced.Fill(kernels, args, 0, rows);
+  kernels.linear(args);
   return output;
 }
 

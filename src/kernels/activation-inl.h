@@ -44,11 +44,26 @@ HWY_INLINE Float Erf(Float x) {
   return hn::IfThenElse(hn::Lt(size, one), small, hn::CopySign(large, x));
 }
 
-template <Activation kActivation>
+// The erf GELU within 4e-5: max(x, 0) - h(|x|) with h(t) = t (1 - Phi(t)), a minimax fit up to 4.3
+// and constant from there. For values that 8-bit codes replace, whose steps are 0.005 and more
+// apart.
+HWY_INLINE Float GeluForCodes(Float x) {
+  static constexpr float kBump[] = {-1.513128336e-05F, 2.688158020e-05F,  2.755925816e-04F,
+                                    -8.051822660e-04F, -1.184184221e-03F, 8.323155344e-03F,
+                                    -1.174515486e-02F, -8.946009912e-03F, 5.194969475e-02F,
+                                    -6.923135370e-02F, 3.391611576e-02F};
+  const FloatTag d;
+  const Float size = hn::Min(hn::Abs(x), hn::Set(d, 4.3F));
+  return hn::Sub(hn::Max(x, hn::Zero(d)), Polynomial(kBump, hn::Sub(size, hn::Set(d, 2.15F))));
+}
+
+template <Activation kActivation, bool kForCodes>
 HWY_INLINE Float Apply(Float x) {
   const FloatTag d;
   if constexpr (kActivation == Activation::kRelu) {
     return hn::Max(x, hn::Zero(d));
+  } else if constexpr (kActivation == Activation::kGelu && kForCodes) {
+    return GeluForCodes(x);
   } else if constexpr (kActivation == Activation::kGelu) {
     const Float half = hn::Mul(x, hn::Set(d, 0.5F));
     return hn::MulAdd(half, Erf(hn::Mul(x, hn::Set(d, 0.70710678F))), half);
@@ -65,32 +80,34 @@ HWY_INLINE Float Apply(Float x) {
   }
 }
 
-template <Activation kActivation>
+template <Activation kActivation, bool kForCodes = false>
 HWY_INLINE void ActivateAll(float* x, std::size_t stride, std::size_t rows, std::size_t columns) {
   const FloatTag d;
   for (std::size_t r = 0; r < rows; ++r, x += stride) {
     std::size_t c = 0;
     for (; c + kLanes <= columns; c += kLanes) {
-      hn::StoreU(Apply<kActivation>(hn::LoadU(d, x + c)), d, x + c);
+      hn::StoreU(Apply<kActivation, kForCodes>(hn::LoadU(d, x + c)), d, x + c);
     }
     if (c == columns) continue;
     alignas(64) float rest[kRowAlign] = {};
     std::memcpy(rest, x + c, (columns - c) * sizeof(float));
-    hn::Store(Apply<kActivation>(hn::Load(d, rest)), d, rest);
+    hn::Store(Apply<kActivation, kForCodes>(hn::Load(d, rest)), d, rest);
     std::memcpy(x + c, rest, (columns - c) * sizeof(float));
   }
 }
 
-// x [rows, stride], the first `columns` of each row, in place.
+// x [rows, stride], the first `columns` of each row, in place; `for_codes` where 8-bit codes will
+// replace them.
 void ActivateRows(float* x, std::size_t stride, std::size_t rows, std::size_t columns,
-                  Activation activation) {
+                  Activation activation, bool for_codes) {
   switch (activation) {
     case Activation::kNone:
       return;
     case Activation::kRelu:
       return ActivateAll<Activation::kRelu>(x, stride, rows, columns);
     case Activation::kGelu:
-      return ActivateAll<Activation::kGelu>(x, stride, rows, columns);
+      return for_codes ? ActivateAll<Activation::kGelu, true>(x, stride, rows, columns)
+                       : ActivateAll<Activation::kGelu>(x, stride, rows, columns);
     case Activation::kGeluTanh:
       return ActivateAll<Activation::kGeluTanh>(x, stride, rows, columns);
     case Activation::kTanh:
@@ -99,7 +116,7 @@ void ActivateRows(float* x, std::size_t stride, std::size_t rows, std::size_t co
 }
 
 void Activate(float* x, std::size_t count, Activation activation) {
-  ActivateRows(x, count, 1, count, activation);
+  ActivateRows(x, count, 1, count, activation, false);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -8,6 +8,7 @@
 
 #include <limits>
 
+#include "kernels/activation-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -63,46 +64,44 @@ HWY_INLINE void PackValues(const AttentionArgs& args, const AttentionPlan& plan,
   }
 }
 
-// Replaces the scores of one query by exp(score - highest) and returns 1 / their sum.
-HWY_INLINE float Exponentials(const AttentionArgs& args, std::size_t query, float* scores,
-                              std::size_t stride) {
+// e^x for x <= 0, relative error below 2e-7; no less than e^-86. As 2^n 2^f: adding kMagic rounds
+// to the whole number n and leaves it in the lowest bits; the polynomial is a minimax fit of 2^f on
+// [-1/2, 1/2] with 2^0 exact.
+HWY_INLINE Float ExpOfNegative(Float x) {
+  static constexpr float kPowers[] = {1.326472731e-03F, 9.671512991e-03F, 5.550733581e-02F,
+                                      2.402224243e-01F, 6.931470037e-01F, 1.0F};
   const FloatTag d;
-  const Float scale = hn::Set(d, args.scale);
-  const Float lowest = hn::Set(d, std::numeric_limits<float>::lowest());
-  Float highest = lowest;
-  for (std::size_t t = 0; t < stride; t += kLanes) {
-    Float value = hn::Mul(hn::Load(d, scores + t), scale);
-    if (t + kLanes <= args.tokens) {
-      if (args.bias != nullptr) {
-        value = hn::Add(value, hn::LoadU(d, args.bias + t - static_cast<std::ptrdiff_t>(query)));
-      }
-    } else {
-      const std::size_t left = t < args.tokens ? args.tokens - t : 0;
-      if (args.bias != nullptr && left > 0) {
-        alignas(64) float bias[kRowAlign] = {};
-        for (std::size_t i = 0; i < left; ++i) {
-          bias[i] =
-              args.bias[static_cast<std::ptrdiff_t>(t + i) - static_cast<std::ptrdiff_t>(query)];
-        }
-        value = hn::Add(value, hn::Load(d, bias));
-      }
-      value = hn::IfThenElse(hn::FirstN(d, left), value, lowest);
-    }
-    hn::Store(value, d, scores + t);
-    highest = hn::Max(highest, value);
-  }
-  highest = hn::MaxOfLanes(d, highest);
-  Float sum = hn::Zero(d);
-  for (std::size_t t = 0; t < stride; t += kLanes) {
-    Float value = hn::Exp(d, hn::Sub(hn::Load(d, scores + t), highest));
-    if (t + kLanes > args.tokens) {
-      const std::size_t left = t < args.tokens ? args.tokens - t : 0;
-      value = hn::IfThenElseZero(hn::FirstN(d, left), value);
-    }
-    hn::Store(value, d, scores + t);
-    sum = hn::Add(sum, value);
-  }
-  return 1.0F / hn::GetLane(hn::SumOfLanes(d, sum));
+  const IntTag di;
+  const Float magic = hn::Set(d, 12582912.0F);  // 1.5 * 2^23
+  const Float log2e = hn::Set(d, 1.44269504F);
+  x = hn::Max(x, hn::Set(d, -86.0F));
+  const Float rounded = hn::MulAdd(x, log2e, magic);
+  const Float fraction = hn::MulSub(x, log2e, hn::Sub(rounded, magic));
+  const Int power = hn::BitCast(di, Polynomial(kPowers, fraction));
+  return hn::BitCast(d, hn::Add(power, hn::ShiftLeft<23>(hn::BitCast(di, rounded))));
+}
+
+// args.bias for the keys from `token` on, zero past the last one.
+HWY_INLINE Float BiasOf(const AttentionArgs& args, std::size_t query, std::size_t token) {
+  const FloatTag d;
+  const float* bias = args.bias - static_cast<std::ptrdiff_t>(query);
+  if (token + kLanes <= args.tokens) return hn::LoadU(d, bias + token);
+  alignas(64) float some[kRowAlign] = {};
+  for (std::size_t t = token; t < args.tokens; ++t) some[t - token] = bias[t];
+  return hn::Load(d, some);
+}
+
+// The score of `query` and the keys from `token` on; past the last one as low as can be, so that
+// its exponential vanishes beside that of the highest.
+HWY_INLINE Float ScoreOf(const AttentionArgs& args, Float product, std::size_t query,
+                         std::size_t token) {
+  const FloatTag d;
+  Float score = hn::Mul(product, hn::Set(d, args.scale));
+  if (args.bias != nullptr) score = hn::Add(score, BiasOf(args, query, token));
+  if (token + kLanes <= args.tokens) return score;
+  const std::size_t left = token < args.tokens ? args.tokens - token : 0;
+  return hn::IfThenElse(hn::FirstN(d, left), score,
+                        hn::Set(d, std::numeric_limits<float>::lowest()));
 }
 
 struct AttentionTile {
@@ -115,6 +114,10 @@ struct AttentionTile {
   template <std::size_t kRows>
   HWY_INLINE void operator()(std::size_t row) const {
     const FloatTag d;
+    Float highest[kRows];
+    for (std::size_t r = 0; r < kRows; ++r) {
+      highest[r] = hn::Set(d, std::numeric_limits<float>::lowest());
+    }
     for (std::size_t p = 0; p < plan.token_panels; ++p) {
       Float acc[kRows][2];
       Clear(acc);
@@ -122,15 +125,26 @@ struct AttentionTile {
                          keys + p * args.head_size * kPanelColumns, args.head_size, acc);
 #pragma GCC unroll 12
       for (std::size_t r = 0; r < kRows; ++r) {
-        float* to = scores + r * plan.score_stride + p * kPanelColumns;
-        hn::Store(acc[r][0], d, to);
-        hn::Store(acc[r][1], d, to + kLanes);
+        const std::size_t token = p * kPanelColumns;
+        float* to = scores + r * plan.score_stride + token;
+        const Float score0 = ScoreOf(args, acc[r][0], row + r, token);
+        const Float score1 = ScoreOf(args, acc[r][1], row + r, token + kLanes);
+        hn::Store(score0, d, to);
+        hn::Store(score1, d, to + kLanes);
+        highest[r] = hn::Max(highest[r], hn::Max(score0, score1));
       }
     }
     float inverse_sums[kRows];
     for (std::size_t r = 0; r < kRows; ++r) {
-      inverse_sums[r] =
-          Exponentials(args, row + r, scores + r * plan.score_stride, plan.score_stride);
+      const Float top = hn::MaxOfLanes(d, highest[r]);
+      float* row_scores = scores + r * plan.score_stride;
+      Float sum = hn::Zero(d);
+      for (std::size_t t = 0; t < plan.score_stride; t += kLanes) {
+        const Float power = ExpOfNegative(hn::Sub(hn::Load(d, row_scores + t), top));
+        hn::Store(power, d, row_scores + t);
+        sum = hn::Add(sum, power);
+      }
+      inverse_sums[r] = 1.0F / hn::GetLane(hn::SumOfLanes(d, sum));
     }
     for (std::size_t p = 0; p < plan.head_panels; ++p) {
       Float acc[kRows][2];

@@ -16,6 +16,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/activation-inl.h"
+#include "kernels/amx-inl.h"
 #include "kernels/attention-inl.h"
 #include "kernels/linear-inl.h"
 #include "kernels/rows-inl.h"
@@ -24,29 +25,52 @@ HWY_BEFORE_NAMESPACE();
 namespace garrison {
 namespace HWY_NAMESPACE {
 
-template <bool kVnni>
-const Kernels& Table() {
-  static constexpr Kernels table{
-      .isa = kVnni                    ? Isa::kAvx512Vnni
-             : HWY_TARGET == HWY_AVX3 ? Isa::kAvx512
-             : HWY_TARGET == HWY_AVX2 ? Isa::kAvx2
-             : HWY_ARCH_ARM_A64       ? Isa::kNeon
-                                      : Isa::kBaseline,
-      .panel_columns = kPanelColumns,
+// The level of this target, without the extensions of AVX-512.
+inline constexpr Isa kPlain = HWY_TARGET == HWY_AVX3   ? Isa::kAvx512
+                              : HWY_TARGET == HWY_AVX2 ? Isa::kAvx2
+                              : HWY_ARCH_ARM_A64       ? Isa::kNeon
+                                                       : Isa::kBaseline;
+
+template <Isa kIsa>
+constexpr Kernels MakeTable() {
+  constexpr bool kVnni = kIsa != kPlain;
+  Kernels kernels{
+      .isa = kIsa,
+      .panel = {.columns = kPanelColumns},
       .int8_pair_limit = kVnni || !HWY_ARCH_X86 ? 254 : 128,
       .linear = &Linear<kVnni>,
       .quantize_rows = &QuantizeRows,
+      .round_rows = nullptr,
       .layer_norm = &LayerNorm,
       .attention = &Attention,
+      .attention_bf16 = &Attention,
       .attention_scratch = &AttentionScratch,
       .activate = &Activate,
   };
-  return table;
+#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
+  if (kIsa == Isa::kAmx) {
+    kernels.panel.int8_depth = 64;
+    kernels.panel.bf16_depth = 32;
+    kernels.linear = &LinearOnTiles;
+    kernels.round_rows = &RoundRows;
+    kernels.attention_bf16 = &AttentionOnTiles;
+    kernels.attention_scratch = &TileAttentionScratch;
+  }
+#endif
+  return kernels;
 }
 
-// VNNI is one instruction of its own beyond AVX-512; elsewhere it is never asked for.
-const Kernels& TableFor(bool vnni) {
-  return HWY_TARGET == HWY_AVX3 && vnni ? Table<HWY_TARGET == HWY_AVX3>() : Table<false>();
+const Kernels& TableFor(Isa isa) {
+#if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
+  static constexpr Kernels kVnni = MakeTable<Isa::kAvx512Vnni>();
+  static constexpr Kernels kAmx = MakeTable<Isa::kAmx>();
+  if (isa == Isa::kAvx512Vnni) return kVnni;
+  if (isa == Isa::kAmx) return kAmx;
+#else
+  static_cast<void>(isa);
+#endif
+  static constexpr Kernels kTable = MakeTable<kPlain>();
+  return kTable;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -60,10 +84,10 @@ namespace {
 #if HWY_ARCH_X86
 HWY_EXPORT(TableFor);
 
-const Kernels& TableOf(std::int64_t target, bool vnni = false) {
+const Kernels& TableOf(std::int64_t target, Isa isa) {
   hwy::ChosenTarget chosen;
   chosen.Update(target);
-  return (*HWY_DISPATCH_TABLE(TableFor)[chosen.GetIndex()])(vnni);
+  return (*HWY_DISPATCH_TABLE(TableFor)[chosen.GetIndex()])(isa);
 }
 #endif
 
@@ -74,32 +98,30 @@ const Kernels& KernelsFor(Isa isa) {
   switch (isa) {
     case Isa::kBaseline:
     case Isa::kNeon:
-      return TableOf(HWY_STATIC_TARGET);
+      return TableOf(HWY_STATIC_TARGET, isa);
     case Isa::kAvx2:
-      return TableOf(HWY_AVX2);
+      return TableOf(HWY_AVX2, isa);
     case Isa::kAvx512:
-      return TableOf(HWY_AVX3);
     case Isa::kAvx512Vnni:
     case Isa::kAmx:
-      return TableOf(HWY_AVX3, true);
+      return TableOf(HWY_AVX3, isa);
   }
-  return TableOf(HWY_STATIC_TARGET);
+  return TableOf(HWY_STATIC_TARGET, isa);
 #else
-  static_cast<void>(isa);
-  return HWY_STATIC_DISPATCH(TableFor)(false);
+  return HWY_STATIC_DISPATCH(TableFor)(isa);
 #endif
 }
 
 std::span<const Isa> KernelIsas() {
 #if HWY_ARCH_X86
-  static constexpr std::array kLevels = {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512,
-                                         Isa::kAvx512Vnni};
+  static constexpr std::array kLevels = {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni,
+                                         Isa::kAmx};
   const Isa best = KernelsFor(DetectIsa()).isa;
   std::size_t count = 0;
   while (count < kLevels.size() && kLevels[count] <= best) ++count;
   return std::span(kLevels).first(count);
 #else
-  static const std::array kLevels = {HWY_STATIC_DISPATCH(TableFor)(false).isa};
+  static const std::array kLevels = {HWY_STATIC_DISPATCH(TableFor)(Isa::kNeon).isa};
   return kLevels;
 #endif
 }

@@ -33,14 +33,24 @@ struct QuantizedRows {
   std::size_t stride = 0;               // QuantizedStride(columns)
 };
 
+// Rows of activations as bf16, where bf16 layers read them so.
+struct RoundedRows {
+  const std::uint16_t* values = nullptr;  // [rows, stride]
+  std::size_t stride = 0;                 // QuantizedStride(columns)
+};
+
 constexpr std::size_t QuantizedStride(std::size_t columns) { return (columns + 63) / 64 * 64; }
+
+// Quantised and rounded rows may be read, whatever they hold, up to this many.
+constexpr std::size_t ReadableRows(std::size_t rows) { return (rows + 15) / 16 * 16; }
 
 // output[r, c] = activation(sum_k input[r, k] weights[c, k] + bias[c]) for the columns of panels
 // [panel_begin, panel_end).
 struct LinearArgs {
   const PackedLinear* weights = nullptr;
-  const float* input = nullptr;  // [rows, input_stride]; f32 and bf16 weights
+  const float* input = nullptr;  // [rows, input_stride]; f32 weights, bf16 without round_rows
   std::size_t input_stride = 0;
+  RoundedRows rounded;      // bf16 weights with Kernels::round_rows
   QuantizedRows quantized;  // int8 weights
   std::size_t rows = 0;
   std::size_t panel_begin = 0;
@@ -70,7 +80,7 @@ struct AttentionArgs {
 
 struct Kernels {
   Isa isa = Isa::kBaseline;
-  std::size_t panel_columns = 0;  // columns that one panel of packed weights holds
+  PanelLayout panel;
   // The most that two neighbouring int8 weights of one sign may add up to: 254, or 128 where the
   // machine adds two 8-bit products in 16 bits, which then cannot overflow (255 * 128 < 2^15).
   int int8_pair_limit = 0;
@@ -81,12 +91,18 @@ struct Kernels {
   void (*quantize_rows)(const float* input, std::size_t input_stride, std::size_t rows,
                         std::size_t columns, std::uint8_t* codes, float* scales,
                         std::int32_t* zeros);
+  // To bf16, to nearest even, zero beyond `columns`; null where bf16 layers read floats.
+  void (*round_rows)(const float* input, std::size_t input_stride, std::size_t rows,
+                     std::size_t columns, std::uint16_t* rounded);
   // x = LayerNorm(x + residual); `residual` may be null. Means in two passes, as the definition.
   void (*layer_norm)(float* x, std::size_t stride, std::size_t rows, std::size_t columns,
                      const float* residual, std::size_t residual_stride, const float* gamma,
                      const float* beta, float epsilon);
   void (*attention)(const AttentionArgs& args);
-  std::size_t (*attention_scratch)(std::size_t tokens, std::size_t head_size);  // in floats
+  // The same with queries, keys, values and probabilities rounded to bf16 where that is faster.
+  void (*attention_bf16)(const AttentionArgs& args);
+  // Of either, in floats.
+  std::size_t (*attention_scratch)(std::size_t tokens, std::size_t head_size);
   void (*activate)(float* x, std::size_t count, Activation activation);  // any count, in place
 };
 

@@ -158,6 +158,12 @@ HWY_INLINE void FloatTile(const LinearArgs& args, std::size_t panel, std::size_t
   }
 }
 
+// (sum - zero * code_sums) * scale * scales: the product of the values behind the codes.
+HWY_INLINE Float Dequantize(Int sum, Int zero, Int code_sums, Float scale, Float scales) {
+  const Int exact = hn::Sub(sum, hn::Mul(zero, code_sums));
+  return hn::Mul(hn::Mul(hn::ConvertTo(FloatTag(), exact), scale), scales);
+}
+
 template <bool kVnni, std::size_t kRows>
 HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t row) {
   const FloatTag d;
@@ -183,10 +189,8 @@ HWY_INLINE void Int8Tile(const LinearArgs& args, std::size_t panel, std::size_t 
   for (std::size_t r = 0; r < kRows; ++r) {
     const Float scale = hn::Set(d, args.quantized.scales[row + r]);
     const Int zero = hn::Set(di, args.quantized.zeros[row + r]);
-    const Int sum0 = hn::Sub(acc[r][0], hn::Mul(zero, sums0));
-    const Int sum1 = hn::Sub(acc[r][1], hn::Mul(zero, sums1));
-    const Float v0 = hn::Mul(hn::Mul(hn::ConvertTo(d, sum0), scale), scale0);
-    const Float v1 = hn::Mul(hn::Mul(hn::ConvertTo(d, sum1), scale), scale1);
+    const Float v0 = Dequantize(acc[r][0], zero, sums0, scale, scale0);
+    const Float v1 = Dequantize(acc[r][1], zero, sums1, scale, scale1);
     StoreColumns(hn::Add(v0, bias0), hn::Add(v1, bias1),
                  args.output + (row + r) * args.output_stride, column, args);
   }
@@ -207,15 +211,21 @@ struct LinearTile {
   }
 };
 
-// The activation goes over a finished panel, whose rows are still in the first-level cache: inside
-// the tiles it would be compiled once for each of their sizes.
+// The activation goes over finished rows of a panel, which are still in the first-level cache:
+// inside the tiles it would be compiled once for each of their sizes.
+HWY_INLINE void ActivatePanel(const LinearArgs& args, std::size_t panel, std::size_t row,
+                              std::size_t rows) {
+  const std::size_t column = panel * kPanelColumns;
+  ActivateRows(args.output + row * args.output_stride + column, args.output_stride, rows,
+               HWY_MIN(kPanelColumns, args.output_stride - column), args.activation,
+               args.weights->type() == ComputeType::kInt8);
+}
+
 template <bool kVnni>
 void Linear(const LinearArgs& args) {
   for (std::size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
     ForEachTile(args.rows, LinearTile<kVnni>{args, panel});
-    const std::size_t column = panel * kPanelColumns;
-    ActivateRows(args.output + column, args.output_stride, args.rows,
-                 HWY_MIN(kPanelColumns, args.output_stride - column), args.activation);
+    ActivatePanel(args, panel, 0, args.rows);
   }
 }
 

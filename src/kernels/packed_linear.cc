@@ -18,40 +18,50 @@ constexpr std::size_t kCacheLine = 64;
 // below 2^31 together.
 constexpr std::size_t kMostInt8Inputs = 32'000;
 
-std::size_t BytesPerPanel(ComputeType type, std::size_t inputs, std::size_t columns) {
+std::size_t RoundUp(std::size_t value, std::size_t step) {
+  return (value + step - 1) / step * step;
+}
+
+std::size_t BytesPerPanel(ComputeType type, std::size_t inputs, const PanelLayout& layout) {
   switch (type) {
     case ComputeType::kF32:
-      return inputs * columns * sizeof(float);
+      return inputs * layout.columns * sizeof(float);
     case ComputeType::kBf16:
-      return inputs * columns * sizeof(std::uint16_t);
+      return RoundUp(inputs, layout.bf16_depth) * layout.columns * sizeof(std::uint16_t);
     case ComputeType::kInt8:
-      return (inputs + 3) / 4 * 4 * columns;
+      return RoundUp(inputs, layout.int8_depth) * layout.columns;
   }
   return 0;
 }
 
 // `column` is one output column's weights, `slot` its place in the panel.
 void PackColumn(ComputeType type, std::span<const float> column, std::span<const std::int8_t> codes,
-                std::size_t slot, std::size_t panel_columns, std::byte* panel) {
+                std::size_t slot, const PanelLayout& layout, std::byte* panel) {
   switch (type) {
     case ComputeType::kF32: {
       auto* to = reinterpret_cast<float*>(panel);
-      for (std::size_t k = 0; k < column.size(); ++k) to[k * panel_columns + slot] = column[k];
+      for (std::size_t k = 0; k < column.size(); ++k) to[k * layout.columns + slot] = column[k];
       return;
     }
     case ComputeType::kBf16: {
       auto* to = reinterpret_cast<std::uint16_t*>(panel);
-      const std::size_t half = panel_columns / 2;
+      if (layout.bf16_depth > 1) {
+        for (std::size_t k = 0; k < column.size(); ++k) {
+          to[(k / 2 * layout.columns + slot) * 2 + k % 2] = ToBf16(column[k]);
+        }
+        return;
+      }
+      const std::size_t half = layout.columns / 2;
       const std::size_t place = slot < half ? 2 * slot : 2 * (slot - half) + 1;
       for (std::size_t k = 0; k < column.size(); ++k) {
-        to[k * panel_columns + place] = ToBf16(column[k]);
+        to[k * layout.columns + place] = ToBf16(column[k]);
       }
       return;
     }
     case ComputeType::kInt8: {
       auto* to = reinterpret_cast<std::int8_t*>(panel);
       for (std::size_t k = 0; k < codes.size(); ++k) {
-        to[(k / 4 * panel_columns + slot) * 4 + k % 4] = codes[k];
+        to[(k / 4 * layout.columns + slot) * 4 + k % 4] = codes[k];
       }
       return;
     }
@@ -121,10 +131,9 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
   packed.type_ = type;
   packed.columns_ = columns;
   packed.inputs_ = inputs;
-  const std::size_t width = kernels.panel_columns;
+  const std::size_t width = kernels.panel.columns;
   packed.panels_ = (columns + width - 1) / width;
-  packed.panel_bytes_ =
-      (BytesPerPanel(type, inputs, width) + kCacheLine - 1) / kCacheLine * kCacheLine;
+  packed.panel_bytes_ = RoundUp(BytesPerPanel(type, inputs, kernels.panel), kCacheLine);
   const std::size_t total = std::max(packed.panels_ * packed.panel_bytes_, kCacheLine);
   packed.data_.reset(static_cast<std::byte*>(::operator new(total, std::align_val_t{kCacheLine})));
   std::memset(packed.data_.get(), 0, total);
@@ -151,7 +160,7 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
       packed.scales_[c] = QuantizeColumn(column, kernels.int8_pair_limit, codes);
       packed.code_sums_[c] = std::accumulate(codes.begin(), codes.end(), 0);
     }
-    PackColumn(type, column, codes, c % width, width,
+    PackColumn(type, column, codes, c % width, kernels.panel,
                packed.data_.get() + c / width * packed.panel_bytes_);
   }
   return packed;

@@ -19,11 +19,22 @@ enum class ComputeType : std::uint8_t { kF32, kBf16, kInt8 };
 // "f32", "bf16", "int8".
 std::string_view ComputeTypeName(ComputeType type);
 
-// Panels of kernels.panel_columns output columns, each [k][columns] so that a kernel reads them
-// front to back; columns past `columns` are zero.
+// How an instruction set wants panels of weights.
+struct PanelLayout {
+  std::size_t columns = 0;     // output columns of a panel
+  std::size_t int8_depth = 4;  // the inputs of int8 panels are padded to a multiple of this
+  // Of bf16 panels. 1: a 32-bit lane holds two columns; otherwise two inputs.
+  std::size_t bf16_depth = 1;
+
+  bool operator==(const PanelLayout&) const = default;
+};
+
+// Panels of `layout.columns` output columns, each [k][columns] so that a kernel reads them front to
+// back; what pads columns and inputs is zero.
 //   f32   float
 //   bf16  the upper halves of floats, rounded to nearest even; 32-bit lane l of a row holds column
-//         l in its low and column l + panel_columns / 2 in its high half
+//         l in its low and column l + columns / 2 in its high half, or, with a depth above 1,
+//         [k / 2][columns][2]
 //   int8  [k / 4][columns][4] codes; weight = code * scale[column], symmetric per output column
 // Immutable after construction.
 class PackedLinear {
