@@ -8,7 +8,7 @@ BUILD_DIR := build/$(PRESET)
 # The release binary lies at build/garrison, the others at build/PRESET/garrison.
 BINARY := $(if $(filter release,$(PRESET)),build/garrison,$(BUILD_DIR)/garrison)
 
-.PHONY: help build demo test check format asan tsan fuzz-smoke bench clean
+.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-diff bench-peers clean
 
 help:
 	@echo 'make demo         install packages, build, run the main job on the built-in model'
@@ -18,6 +18,8 @@ help:
 	@echo 'make asan, tsan   the tests under AddressSanitizer+UBSan, ThreadSanitizer'
 	@echo 'make fuzz-smoke   every fuzzer for $(SECONDS_PER_FUZZER) seconds'
 	@echo 'make bench        time the built-in model, the guard and the service'
+	@echo 'make bench-diff   time this tree beside BASE=revision [MODEL=DIR CELLS=1x16,.. DTYPE=int8]'
+	@echo 'make bench-peers  time it beside ONNX Runtime and others on MODELS=DIR: docs/performance.md'
 	@echo 'make format       rewrite the sources with clang-format'
 	@echo 'make clean        remove build/'
 
@@ -58,6 +60,14 @@ fuzz-smoke:
 bench: build
 	@$(BINARY) bench
 	@bench/http_latency.py $(BINARY)
+
+bench-diff: build
+	@bench/diff.py $(or $(BASE),$(error BASE=rev is missing)) $(BINARY) $(if $(MODEL),--model $(MODEL)) \
+	  $(if $(CELLS),--cells $(CELLS)) $(if $(DTYPE),--dtype $(DTYPE))
+
+bench-peers: build
+	@cd bench/peers && node run.mjs --garrison ../../$(BINARY) --write ../../docs/performance.md \
+	  --models $(abspath $(or $(MODELS),$(error MODELS=DIR is missing)))
 
 clean:
 	rm -rf build

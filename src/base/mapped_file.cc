@@ -22,9 +22,10 @@ class FileDescriptor {
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
 
  private:
-  const int fd_;
+  int fd_;
 };
 
 Code CodeOf(int error) {
@@ -68,12 +69,14 @@ Result<std::string> ReadAll(int fd, const std::filesystem::path& name, std::uint
 }
 
 // False with errno set when the bytes could not all be written.
-bool WriteAll(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t wrote = write(fd, content.data(), content.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return false;
-    content.remove_prefix(static_cast<std::size_t>(wrote));
+bool WriteAll(int fd, std::span<const std::string_view> parts) {
+  for (std::string_view part : parts) {
+    while (!part.empty()) {
+      const ssize_t wrote = write(fd, part.data(), part.size());
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote < 0) return false;
+      part.remove_prefix(static_cast<std::size_t>(wrote));
+    }
   }
   return true;
 }
@@ -82,7 +85,7 @@ bool WriteAll(int fd, std::string_view content) {
 
 Result<MappedFile> MappedFile::Open(const std::filesystem::path& path, std::uint64_t max_bytes) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused below.
-  const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) return SystemFailure(path, "open it");
   struct stat status{};
   if (fstat(fd.get(), &status) != 0) return SystemFailure(path, "read its size");
@@ -91,21 +94,44 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path, std::uint
   }
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size > max_bytes) return TooLarge(path, max_bytes);
-  if (size == 0) return MappedFile({});
+  if (size == 0) return MappedFile({}, fd.Release());
   void* address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) return SystemFailure(path, "map it");
-  return MappedFile({static_cast<const std::byte*>(address), size});
+  return MappedFile({static_cast<const std::byte*>(address), size}, fd.Release());
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, {})), fd_(std::exchange(other.fd_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(bytes_, other.bytes_);
+  std::swap(fd_, other.fd_);
   return *this;
+}
+
+void MappedFile::DropPages() const {
+  if (bytes_.empty()) return;
+  madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<> MappedFile::Read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t got = pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      return Fail(
+          Code::kDataLoss, "expected {} more bytes at {}: {}", out.size(), offset,
+          got == 0 ? "the file has become shorter" : std::generic_category().message(errno));
+    }
+    offset += static_cast<std::uint64_t>(got);
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
 }
 
 Result<std::string> ReadTextFile(const std::filesystem::path& path, std::uint64_t max_bytes) {
@@ -116,11 +142,16 @@ Result<std::string> ReadTextFile(const std::filesystem::path& path, std::uint64_
 }
 
 Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view content) {
+  return WriteFileAtomically(path, std::span(&content, 1));
+}
+
+Result<> WriteFileAtomically(const std::filesystem::path& path,
+                             std::span<const std::string_view> parts) {
   std::error_code ignored;
   const bool exists = std::filesystem::exists(path, ignored);
   if (exists && !std::filesystem::is_regular_file(path, ignored)) {
     const FileDescriptor fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (fd.get() < 0 || !WriteAll(fd.get(), content)) return SystemFailure(path, "write it");
+    if (fd.get() < 0 || !WriteAll(fd.get(), parts)) return SystemFailure(path, "write it");
     return {};
   }
   // A link stays a link: what it points to is replaced.
@@ -129,7 +160,7 @@ Result<> WriteFileAtomically(const std::filesystem::path& path, std::string_view
       target.string() + fmt::format(".{}.partial", static_cast<long>(getpid()));
   const FileDescriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (fd.get() < 0) return SystemFailure(path, "write it");
-  if (!WriteAll(fd.get(), content) || fsync(fd.get()) != 0 ||
+  if (!WriteAll(fd.get(), parts) || fsync(fd.get()) != 0 ||
       rename(temporary.c_str(), target.c_str()) != 0) {
     auto failure = SystemFailure(path, "write it");
     unlink(temporary.c_str());

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <thread>
 
@@ -35,6 +36,19 @@ TEST_F(MappedFileTest, MapsTheWholeFileAndMoves) {
   ASSERT_EQ(moved.bytes().size(), 5u);
   EXPECT_EQ(static_cast<char>(moved.bytes()[4]), 'd');
   EXPECT_TRUE(MappedFile::Open(Write("empty", ""), 0).value().bytes().empty());
+}
+
+TEST_F(MappedFileTest, ReadsPartsAndSaysWhenTheyAreGone) {
+  const fs::path path = Write("data", std::string(10'000, 'a') + "bcd");
+  const MappedFile file = MappedFile::Open(path, 1 << 20).value();
+  std::array<std::byte, 3> part{};
+  ASSERT_TRUE(file.Read(10'000, part));
+  EXPECT_EQ(static_cast<char>(part[2]), 'd');
+  file.DropPages();
+  EXPECT_EQ(static_cast<char>(file.bytes()[10'001]), 'c');
+  EXPECT_EQ(file.Read(10'001, part).error().code, Code::kDataLoss);
+  fs::resize_file(path, 5000);
+  EXPECT_EQ(file.Read(10'000, part).error().code, Code::kDataLoss);
 }
 
 TEST_F(MappedFileTest, EveryFailureHasItsCodeAndNamesTheFile) {

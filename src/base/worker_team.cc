@@ -43,7 +43,7 @@ WorkerTeam::~WorkerTeam() {
   for (std::thread& helper : helpers_) helper.join();
 }
 
-void WorkerTeam::Run(std::size_t count, const std::function<void(std::size_t)>& task) {
+void WorkerTeam::Run(std::size_t count, FunctionRef<void(std::size_t)> task) {
   CHECK(count <= kIndexMask);
   if (count < 2 || helpers_.empty() || !owner_.try_lock()) {
     for (std::size_t i = 0; i < count; ++i) task(i);

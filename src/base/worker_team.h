@@ -4,10 +4,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/function_ref.h"
 
 namespace garrison {
 
@@ -24,7 +25,7 @@ class WorkerTeam {
 
   // Calls task(i) once for every i in [0, count), on several threads, in no order; returns when all
   // are done. REQUIRES: count < 2^20. Tasks must not throw and must not call Run().
-  void Run(std::size_t count, const std::function<void(std::size_t)>& task);
+  void Run(std::size_t count, FunctionRef<void(std::size_t)> task);
 
   std::size_t threads() const { return helpers_.size() + 1; }
 
@@ -39,7 +40,7 @@ class WorkerTeam {
   std::atomic<std::uint32_t> wake_{0};
   std::atomic<std::size_t> done_{0};
   std::atomic<bool> stop_{false};
-  std::atomic<const std::function<void(std::size_t)>*> task_{nullptr};
+  std::atomic<const FunctionRef<void(std::size_t)>*> task_{nullptr};
 
   std::mutex owner_;  // held by the caller whose work it is
   std::vector<std::thread> helpers_;

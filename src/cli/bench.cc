@@ -80,16 +80,20 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
 struct BenchFlags : ModelFlags {
   std::string grid;
   std::string tokenizer;
+  bool memory = false;
+  bool limits = false;
   bool json = false;
 };
 
 Result<> Bench(CommandContext& context, const BenchFlags& flags) {
   const bool json = flags.json;
+  if (flags.limits) return BenchLimits(context, json);
   std::vector<GridCell> cells;
   if (!flags.grid.empty()) {
     ASSIGN_OR_RETURN(cells, ParseGrid(flags.grid));
   }
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags));
+  if (flags.memory) return BenchMemory(context, loaded.settings, json);
   if (!cells.empty()) return BenchGrid(context, loaded.settings, cells, json);
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
                    OpenEmbedder(context, loaded.settings));
@@ -119,18 +123,24 @@ void AddBench(CLI::App& app, CommandContext& context) {
   CLI::App* verb = app.add_subcommand("bench", "Time a model and the guard on this machine");
   AddModelFlags(*verb, *flags);
   verb->add_option("--grid", flags->grid,
-                   "Time the model alone on batches of token ids: BATCHxTOKENS,...");
+                   "Time the model alone on batches of token ids: BATCHxTOKENS,... with TOKENS a "
+                   "number or a range of lengths");
+  verb->add_flag("--memory", flags->memory,
+                 "The time to the model's first result and the memory it takes");
+  verb->add_flag("--limits", flags->limits,
+                 "What one thread of this machine does at best; needs no model");
   verb->add_option("--tokenizer", flags->tokenizer,
                    "Time the tokenizer of this folder instead, over the lines of --input");
   verb->add_option("--input", flags->input, "Lines of text for --tokenizer");
   verb->add_flag("--json", flags->json,
                  "[{\"name\",\"median_us\",\"p10_us\",\"p99_us\"}], with --grid "
-                 "[{\"batch\",\"seq\",\"median_us\",\"p10_us\",\"tokens_per_s\"}]");
+                 "[{\"cell\",\"batch\",\"seq\",\"median_us\",\"p10_us\",\"tokens_per_s\"}]");
   verb->footer(
       "Examples:\n"
       "  garrison bench\n"
       "  garrison bench --model models/minilm --dtype int8 --threads 2 --grid "
-      "1x16,8x32,32x128 --json");
+      "1x16,64x4-256,32x128 --json\n"
+      "  garrison bench --model models/minilm --dtype int8 --memory");
   verb->callback([flags, &context] {
     context.outcome = flags->tokenizer.empty()
                           ? Bench(context, *flags)

@@ -41,9 +41,9 @@ std::vector<TokenIds> DrawIds(const GridCell& cell, const IdRange& range) {
   std::mt19937 generator(20'240'601);
   const auto width = static_cast<std::uint32_t>(range.max - range.min + 1);
   std::vector<TokenIds> inputs(cell.batch);
-  for (TokenIds& tokens : inputs) {
-    for (std::size_t i = 0; i < cell.seq; ++i) {
-      tokens.ids.push_back(range.min + static_cast<std::int32_t>(generator() % width));
+  for (std::size_t s = 0; s < cell.batch; ++s) {
+    for (std::size_t i = 0; i < cell.Length(s); ++i) {
+      inputs[s].ids.push_back(range.min + static_cast<std::int32_t>(generator() % width));
     }
   }
   return inputs;
@@ -70,19 +70,6 @@ Run RunOf(const AnyModel& model, const LongInput& long_input, std::vector<TokenI
   };
 }
 
-// The first range of ids that the model takes, or its error about the last.
-Result<Run> FindRun(const AnyModel& model, const LongInput& long_input, const GridCell& cell) {
-  Result<> tried;
-  for (const IdRange& range : kIdRanges) {
-    Run run = RunOf(model, long_input, DrawIds(cell, range));
-    tried = run();
-    if (tried) return run;
-    if (tried.error().code != Code::kInvalidArgument) break;
-  }
-  return tl::unexpected(
-      At(fmt::format("--grid: {}x{}", cell.batch, cell.seq), std::move(tried).error()));
-}
-
 Result<CellTiming> Measure(const Run& run) {
   for (const auto end = Clock::now() + kWarmUp; Clock::now() < end;) RETURN_IF_ERROR(run());
   std::vector<double> samples;
@@ -98,26 +85,63 @@ Result<CellTiming> Measure(const Run& run) {
 
 }  // namespace
 
+std::size_t GridCell::Length(std::size_t sequence) const {
+  if (batch < 2) return seq_max;
+  return seq_min + (2 * sequence * (seq_max - seq_min) + batch - 1) / (2 * (batch - 1));
+}
+
+std::size_t GridCell::tokens() const {
+  std::size_t total = 0;
+  for (std::size_t s = 0; s < batch; ++s) total += Length(s);
+  return total;
+}
+
+std::string GridCell::Name() const {
+  return seq_min == seq_max ? fmt::format("{}x{}", batch, seq_max)
+                            : fmt::format("{}x{}-{}", batch, seq_min, seq_max);
+}
+
+// The first range of ids that the model takes, or its error about the last.
+Result<Run> MakeRun(const AnyModel& model, const LongInput& long_input, const GridCell& cell) {
+  Result<> tried;
+  for (const IdRange& range : kIdRanges) {
+    Run run = RunOf(model, long_input, DrawIds(cell, range));
+    tried = run();
+    if (tried) return run;
+    if (tried.error().code != Code::kInvalidArgument) break;
+  }
+  return tl::unexpected(At(fmt::format("--grid: {}", cell.Name()), std::move(tried).error()));
+}
+
 Result<std::vector<GridCell>> ParseGrid(const std::string& text) {
   std::vector<GridCell> cells;
   const char* at = text.data();
   const char* const end = text.data() + text.size();
+  // Where the number ends that begins at `from`, or null when there is none.
+  const auto read = [&](const char* from, std::size_t& number) -> const char* {
+    if (from == nullptr) return nullptr;
+    const auto parsed = std::from_chars(from, end, number);
+    return parsed.ec == std::errc() && number > 0 ? parsed.ptr : nullptr;
+  };
+  const auto after = [&](const char* from, char mark) {
+    return from != nullptr && from != end && *from == mark ? from + 1 : nullptr;
+  };
   while (true) {
     GridCell cell;
-    const auto batch = std::from_chars(at, end, cell.batch);
-    const bool has_x = batch.ec == std::errc() && batch.ptr != end && *batch.ptr == 'x';
-    const auto seq = has_x ? std::from_chars(batch.ptr + 1, end, cell.seq) : batch;
-    const bool good = has_x && seq.ec == std::errc() && cell.batch > 0 && cell.seq > 0 &&
-                      cell.batch <= kTokensMax / cell.seq && (seq.ptr == end || *seq.ptr == ',');
-    if (!good) {
+    const char* const seq = read(after(read(at, cell.batch), 'x'), cell.seq_min);
+    const char* const range = after(seq, '-');
+    cell.seq_max = cell.seq_min;
+    const char* const stop = range == nullptr ? seq : read(range, cell.seq_max);
+    if (stop == nullptr || cell.seq_min > cell.seq_max || cell.batch > kTokensMax / cell.seq_max ||
+        (stop != end && *stop != ',')) {
       return FailAt("--grid", Code::kInvalidArgument,
-                    "expected BATCHxTOKENS,... such as 1x16,8x32 with at most {} tokens each, got "
-                    "\"{}\"",
+                    "expected BATCHxTOKENS,... such as 1x16,8x32 or 64x4-256 (lengths from 4 to "
+                    "256) with at most {} tokens each, got \"{}\"",
                     kTokensMax, text);
     }
     cells.push_back(cell);
-    if (seq.ptr == end) return cells;
-    at = seq.ptr + 1;
+    if (stop == end) return cells;
+    at = stop + 1;
   }
 }
 
@@ -129,23 +153,23 @@ Result<> BenchGrid(CommandContext& context, const Settings& settings,
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   if (!json) {
     out << fmt::format(
-        "{}, {}, {} threads\n{:>8} {:>8} {:>14} {:>14} {:>14}\n", model.info().id,
-        model.info().compute,
-        settings.engine.threads == 0 ? "all" : std::to_string(settings.engine.threads), "batch",
-        "tokens", "median us", "p10 us", "tokens/s");
+        "{}, {}, {} threads\n{:>14} {:>14} {:>14} {:>14}\n", model.info().id, model.info().compute,
+        settings.engine.threads == 0 ? "all" : std::to_string(settings.engine.threads),
+        "batch x tokens", "median us", "p10 us", "tokens/s");
   }
   for (const GridCell& cell : cells) {
-    ASSIGN_OR_RETURN(const Run run, FindRun(model, long_input, cell));
+    ASSIGN_OR_RETURN(const Run run, MakeRun(model, long_input, cell));
     ASSIGN_OR_RETURN(const CellTiming timing, Measure(run));
-    const double tokens_per_s = static_cast<double>(cell.batch * cell.seq) * 1e6 / timing.median_us;
-    rows.push_back({{"batch", cell.batch},
-                    {"seq", cell.seq},
+    const double tokens_per_s = static_cast<double>(cell.tokens()) * 1e6 / timing.median_us;
+    rows.push_back({{"cell", cell.Name()},
+                    {"batch", cell.batch},
+                    {"seq", cell.seq_max},
                     {"median_us", timing.median_us},
                     {"p10_us", timing.p10_us},
                     {"tokens_per_s", tokens_per_s}});
     if (json) continue;
-    out << fmt::format("{:>8} {:>8} {:>14.1f} {:>14.1f} {:>14.0f}\n", cell.batch, cell.seq,
-                       timing.median_us, timing.p10_us, tokens_per_s);
+    out << fmt::format("{:>14} {:>14.1f} {:>14.1f} {:>14.0f}\n", cell.Name(), timing.median_us,
+                       timing.p10_us, tokens_per_s);
     RETURN_IF_ERROR(CheckOutput(out));
   }
   if (json) out << DumpJson(rows) << "\n";

@@ -226,7 +226,7 @@ TEST_F(CliTest, BenchGridMeasuresTokenIds) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto rows = nlohmann::json::parse(outcome.out);
   ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].size(), 5u);
+  EXPECT_EQ(rows[0].size(), 6u);
   EXPECT_EQ(rows[0]["batch"], 2);
   EXPECT_EQ(rows[0]["seq"], 8);
   EXPECT_LE(rows[0]["p10_us"].get<double>(), rows[0]["median_us"].get<double>());
@@ -234,6 +234,21 @@ TEST_F(CliTest, BenchGridMeasuresTokenIds) {
   for (const char* wrong : {"x", "1x", "0x4", "1x0", "1x16,", "1x16;2x8", "9999999x9999999"}) {
     EXPECT_EQ(Run({"bench", "--grid", wrong}).code, 2) << wrong;
   }
+}
+
+TEST_F(CliTest, BenchLimitsAndMemoryMeasure) {
+  const auto limits = Run({"bench", "--limits", "--json"});
+  ASSERT_EQ(limits.code, 0) << limits.err;
+  for (const char* name : {"f32_gflops", "bf16_gflops", "int8_gops", "l2_gb_s", "l3_gb_s",
+                           "memory_gb_s"}) {
+    EXPECT_GT(nlohmann::json::parse(limits.out)[name].get<double>(), 0.01) << name;
+  }
+  const auto memory = Run({"bench", "--memory", "--json"});
+  ASSERT_EQ(memory.code, 0) << memory.err;
+  const auto fields = nlohmann::json::parse(memory.out);
+  EXPECT_GT(fields["resident_mb"].get<double>(), 1);
+  EXPECT_GE(fields["peak_mb"].get<double>(), fields["resident_mb"].get<double>());
+  EXPECT_GT(fields["first_result_ms"].get<double>(), 0);
 }
 
 TEST_F(CliTest, TokenizeAnswersRows) {

@@ -180,6 +180,13 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
   Text(visit, "engine.bf16_layers", settings.engine.bf16_layers,
        "Linear layers that int8 keeps in bf16: names as `garrison models verify` prints them, "
        "separated by commas");
+  Text(
+      visit, "engine.cache", settings.engine.cache,
+      "Folder for packed weights; empty: $XDG_CACHE_HOME/garrison or ~/.cache/garrison; off: none");
+  Integer(visit, "engine.cache_bytes", settings.engine.cache_bytes, 0, std::int64_t{1} << 50,
+          "Size of that folder; the files unused for longest go first");
+  Integer(visit, "engine.idle_ms", settings.engine.idle_ms, 1, kDayMs,
+          "Time after which unused working memory goes back to the system");
   VisitGuard(settings.guard, visit);
   Text(visit, "log.level", settings.log.level, "Least serious lines on stderr",
        {"debug", "info", "warning", "error", "off"});

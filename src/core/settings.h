@@ -51,6 +51,9 @@ struct EngineSettings {
   std::string long_input = "error";
   std::string truncation_side = "right";
   std::string bf16_layers;
+  std::string cache;
+  std::int64_t cache_bytes = std::int64_t{10} << 30;
+  std::int64_t idle_ms = 10'000;
 };
 
 // The defaults are those of the original system; see docs/guard.md.

@@ -86,6 +86,14 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
                                             std::size_t columns, std::size_t inputs, bool bias,
                                             const std::string& label,
                                             const ComputeOptions& options) const {
+  const std::size_t all = columns * names.size();
+  if (packed_ != nullptr) {
+    const auto found = packed_->find(label);
+    if (found != packed_->end() && found->second.columns() == all &&
+        found->second.inputs() == inputs) {
+      return found->second;
+    }
+  }
   std::vector<float> weights, biases;
   for (const std::string& name : names) {
     ASSIGN_OR_RETURN(const std::vector<float> part, Read(name + ".weight", {columns, inputs}));
@@ -94,7 +102,6 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
     ASSIGN_OR_RETURN(const std::vector<float> part_bias, Read(name + ".bias", {columns}));
     biases.insert(biases.end(), part_bias.begin(), part_bias.end());
   }
-  const std::size_t all = columns * names.size();
   ComputeType type = inputs < kFewestReducedInputs ? ComputeType::kF32 : options.type;
   if (type == ComputeType::kInt8) {
     const bool kept = std::find(options.bf16_layers.begin(), options.bf16_layers.end(), label) !=
@@ -107,6 +114,7 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
   Result<PackedLinear> packed =
       PackedLinear::Pack(KernelsFor(options.isa), type, weights, biases, all, inputs);
   if (!packed) return tl::unexpected(At(prefix_ + names.front(), std::move(packed).error()));
+  if (packed_ != nullptr) packed_->insert_or_assign(label, *packed);
   return packed;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "kernels/kernels.h"
+#include "tensor/packed_weights.h"
 #include "tensor/safetensors.h"
 
 namespace garrison {
@@ -33,9 +34,10 @@ struct Norm {
 
 class Checkpoint {
  public:
-  // `prefix` is put before every name.
-  Checkpoint(const SafeTensors& weights, std::string prefix)
-      : weights_(weights), prefix_(std::move(prefix)) {}
+  // `prefix` is put before every name. Layers that `packed` holds under their label are taken from
+  // there, others are packed and put there; null: nothing is kept.
+  Checkpoint(const SafeTensors& weights, std::string prefix, PackedLayers* packed = nullptr)
+      : weights_(weights), prefix_(std::move(prefix)), packed_(packed) {}
 
   // INVALID_ARGUMENT when it is missing, has another shape (both are named) or is not F32, F16 or
   // BF16.
@@ -57,6 +59,7 @@ class Checkpoint {
  private:
   const SafeTensors& weights_;
   const std::string prefix_;
+  PackedLayers* const packed_;
 };
 
 // Relative Frobenius error of rounding `weights` [columns, inputs] to int8.

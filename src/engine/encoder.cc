@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 
@@ -17,7 +18,10 @@ constexpr std::size_t kMpnetBuckets = 32;  // fixed in the model's code, whateve
 
 std::size_t CeilDiv(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
-void RunTasks(WorkerTeam* team, std::size_t count, const std::function<void(std::size_t)>& task) {
+// Heads of sequences are shared out into so many pieces, each with a scratch area.
+std::size_t AttentionShares(std::size_t threads) { return threads == 1 ? 1 : 2 * threads; }
+
+void RunTasks(WorkerTeam* team, std::size_t count, FunctionRef<void(std::size_t)> task) {
   if (team != nullptr) {
     team->Run(count, task);
   } else {
@@ -37,9 +41,15 @@ void TokenBatch::Add(std::span<const std::int32_t> sequence, std::span<const std
   starts.push_back(ids.size());
 }
 
+void TokenBatch::Clear() {
+  ids.clear();
+  type_ids.clear();
+  starts.assign(1, 0);
+}
+
 std::size_t EncoderWorkspace::bytes() const {
-  return hidden.bytes() + qkv.bytes() + mixed.bytes() + inner.bytes() + projected.bytes() +
-         scratch.bytes() + reduced.bytes();
+  return row.bytes() + hidden.bytes() + qkv.bytes() + mixed.bytes() + inner.bytes() +
+         projected.bytes() + scratch.bytes() + reduced.bytes();
 }
 
 std::string LayerLabel(std::size_t index, const char* part) {
@@ -66,10 +76,11 @@ std::size_t RelativeBucket(std::ptrdiff_t distance, std::size_t buckets) {
 // ---------------------------------------------------------------- loading
 
 Result<std::unique_ptr<Encoder>> Encoder::Load(const SafeTensors& weights, EncoderSpec spec,
-                                               const ComputeOptions& options) {
+                                               const ComputeOptions& options,
+                                               PackedLayers* packed) {
   const bool prefixed = weights.Find(spec.prefix + "embeddings.word_embeddings.weight") != nullptr;
-  const Checkpoint checkpoint(weights, prefixed ? spec.prefix : "");
-  std::unique_ptr<Encoder> encoder(new Encoder(std::move(spec), KernelsFor(options.isa)));
+  const Checkpoint checkpoint(weights, prefixed ? spec.prefix : "", packed);
+  std::unique_ptr<Encoder> encoder(new Encoder(weights, std::move(spec), KernelsFor(options.isa)));
   RETURN_IF_ERROR(encoder->LoadEmbeddings(checkpoint));
   for (std::size_t i = 0; i < encoder->spec_.layers; ++i) {
     RETURN_IF_ERROR(encoder->LoadLayer(checkpoint, i, options));
@@ -162,10 +173,26 @@ const PackedLinear* Encoder::FindLinear(const std::string& label) const {
 std::size_t Encoder::bytes() const {
   std::size_t total = relative_bias_.size() * sizeof(float);
   for (const Layer& layer : layers_) {
-    total +=
-        layer.qkv.bytes() + layer.attention_output.bytes() + layer.up.bytes() + layer.down.bytes();
+    total += layer.qkv.block().size() + layer.attention_output.block().size() +
+             layer.up.block().size() + layer.down.block().size();
   }
   return total;
+}
+
+std::size_t Encoder::WorkspaceBytes(std::size_t tokens, std::size_t longest,
+                                    std::size_t threads) const {
+  const std::size_t floats =
+      spec_.hidden +
+      tokens * (3 * stride() + RowStride(3 * spec_.hidden) + RowStride(spec_.feed_forward)) +
+      AttentionShares(threads) * kernels_->attention_scratch(longest, spec_.head_size());
+  std::size_t reduced = 0;
+  for (const Layer& layer : layers_) {
+    for (const PackedLinear* linear :
+         {&layer.qkv, &layer.attention_output, &layer.up, &layer.down}) {
+      reduced = std::max(reduced, ReducedInput::BytesFor(*kernels_, *linear, tokens));
+    }
+  }
+  return floats * sizeof(float) + reduced;
 }
 
 Result<> Encoder::CheckIds(std::span<const std::int32_t> ids,
@@ -226,9 +253,9 @@ struct Encoder::Pass {
 // words[id] + positions[p] (+ types[t]), then the norm.
 Result<> Encoder::Pass::Embed(float* hidden) {
   const std::size_t stride = encoder.stride();
-  std::vector<float> row(spec.hidden);
+  float* const row = workspace.row.Reserve(spec.hidden);
   const auto add = [&](const Tensor& table, std::size_t index, float* to) {
-    ReadFloats(table, index * spec.hidden, row);
+    ReadFloats(table, index * spec.hidden, {row, spec.hidden});
     for (std::size_t c = 0; c < spec.hidden; ++c) to[c] += row[c];
   };
   for (std::size_t s = 0; s < batch.sequences(); ++s) {
@@ -237,7 +264,8 @@ Result<> Encoder::Pass::Embed(float* hidden) {
       const auto id = static_cast<std::size_t>(batch.ids[t]);
       float* to = hidden + t * stride;
       std::fill_n(to, stride, 0.0F);
-      add(*encoder.words_, id, to);
+      RETURN_IF_ERROR(
+          encoder.weights_.ReadRow(*encoder.words_, id * spec.hidden, {to, spec.hidden}));
       std::size_t position = t - batch.starts[s];
       if (spec.positions == PositionScheme::kAfterPad) {
         const auto pad = static_cast<std::size_t>(spec.pad_id);
@@ -247,9 +275,11 @@ Result<> Encoder::Pass::Embed(float* hidden) {
       if (encoder.types_ != nullptr) {
         add(*encoder.types_, static_cast<std::size_t>(batch.type_ids[t]), to);
       }
-      float sum = 0;
-      for (std::size_t c = 0; c < spec.hidden; ++c) sum += to[c] * 0.0F;
-      if (sum != 0.0F) {  // NaN: something was not finite
+      std::uint32_t largest = 0;
+      for (std::size_t c = 0; c < spec.hidden; ++c) {
+        largest = std::max(largest, std::bit_cast<std::uint32_t>(to[c]) & 0x7fffffffu);
+      }
+      if (largest >= 0x7f800000u) {  // an infinity or not a number
         return FailAt(encoder.words_->name, Code::kDataLoss,
                       "the embedding of token {} at position {} is not finite; the checkpoint is "
                       "damaged",
@@ -320,7 +350,7 @@ void Encoder::Pass::Attention(bool in_bf16, const float* qkv, std::size_t stride
   const std::size_t scratch_floats = kernels.attention_scratch(longest, head_size);
   const std::size_t tasks = batch.sequences() * spec.heads;
   // One scratch area per share of the work, not per task.
-  const std::size_t shares = std::min(tasks, threads == 1 ? 1 : 2 * threads);
+  const std::size_t shares = std::min(tasks, AttentionShares(threads));
   float* scratch = workspace.scratch.Reserve(shares * scratch_floats);
   RunTasks(team, shares, [&](std::size_t share) {
     for (std::size_t task = share; task < tasks; task += shares) {

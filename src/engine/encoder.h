@@ -27,11 +27,13 @@ struct TokenBatch {
   std::size_t tokens() const { return ids.size(); }
   std::size_t sequences() const { return starts.size() - 1; }
   void Add(std::span<const std::int32_t> sequence, std::span<const std::int32_t> types);
+  void Clear();
 };
 
 // Buffers of one forward pass; grow to the largest batch and are used again. One per thread.
 struct EncoderWorkspace {
-  AlignedBuffer<float> hidden, qkv, mixed, inner, projected, scratch;
+  TokenBatch batch;  // for the caller to fill
+  AlignedBuffer<float> row, hidden, qkv, mixed, inner, projected, scratch;
   ReducedInput reduced;
 
   std::size_t bytes() const;
@@ -45,10 +47,12 @@ using LinearObserver =
 // Immutable after loading; safe to use from any number of threads, each with its own workspace.
 class Encoder {
  public:
-  // `weights` must outlive the encoder: the embedding tables stay mapped. The checkpoint may carry
-  // the family's prefix or not. INVALID_ARGUMENT names the tensor at fault.
+  // `weights` must outlive the encoder: it reads its embeddings there. The checkpoint may carry
+  // the family's prefix or not. `packed`: see Checkpoint. INVALID_ARGUMENT names the tensor at
+  // fault.
   static Result<std::unique_ptr<Encoder>> Load(const SafeTensors& weights, EncoderSpec spec,
-                                               const ComputeOptions& options);
+                                               const ComputeOptions& options,
+                                               PackedLayers* packed = nullptr);
 
   // The last hidden state: [rows, stride()] in workspace.hidden, padding columns zero; a row for
   // each token, or with spec().first_token_only for each sequence. Rows depend on their own
@@ -69,6 +73,9 @@ class Encoder {
   std::vector<std::pair<std::string, ComputeType>> LinearTypes() const;
   const PackedLinear* FindLinear(const std::string& label) const;
   std::size_t bytes() const;  // of packed weights
+  // No pass over so many tokens, in sequences of at most `longest`, on so many threads, lets its
+  // workspace grow beyond this many bytes.
+  std::size_t WorkspaceBytes(std::size_t tokens, std::size_t longest, std::size_t threads) const;
 
  private:
   struct Layer {
@@ -77,12 +84,14 @@ class Encoder {
   };
   struct Pass;  // one forward pass
 
-  Encoder(EncoderSpec spec, const Kernels& kernels) : spec_(std::move(spec)), kernels_(&kernels) {}
+  Encoder(const SafeTensors& weights, EncoderSpec spec, const Kernels& kernels)
+      : weights_(weights), spec_(std::move(spec)), kernels_(&kernels) {}
   Result<> LoadEmbeddings(const Checkpoint& checkpoint);
   Result<> LoadLayer(const Checkpoint& checkpoint, std::size_t index,
                      const ComputeOptions& options);
   Result<> LoadRelativeBias(const Checkpoint& checkpoint);
 
+  const SafeTensors& weights_;
   const EncoderSpec spec_;
   const Kernels* const kernels_;
   const Tensor* words_ = nullptr;

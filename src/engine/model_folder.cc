@@ -250,6 +250,7 @@ Result<ModelFolder> ModelFolder::Read(const std::filesystem::path& root) {
   RETURN_IF_ERROR(ReadPrompts(folder));
   ASSIGN_OR_RETURN(SafeTensors weights, SafeTensors::Open(transformer));
   folder.revision = weights.Fingerprint();
+  weights.DropPages();
   RETURN_IF_ERROR(ReadOwnSettings(folder));
   folder.weights = std::make_shared<const SafeTensors>(std::move(weights));
   Result<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::Load(transformer);

@@ -98,6 +98,30 @@ ComputeType ChooseType(const std::string& dtype, const ModelFolder& folder) {
   return ComputeType::kF32;
 }
 
+// An environment variable's value, or null when it is empty.
+const char* Variable(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
+  return value == nullptr || *value == '\0' ? nullptr : value;
+}
+
+// Made if it is not there. Empty where there is to be none, or none can be made: then every start
+// packs anew.
+std::filesystem::path CacheFolder(const std::string& setting) {
+  if (setting == "off") return {};
+  std::filesystem::path folder = setting;
+  if (setting.empty()) {
+    const char* cache = Variable("XDG_CACHE_HOME");
+    const char* home = Variable("HOME");
+    if (cache == nullptr && home == nullptr) return {};
+    folder =
+        (cache != nullptr ? std::filesystem::path(cache) : std::filesystem::path(home) / ".cache") /
+        "garrison";
+  }
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  return failed ? std::filesystem::path() : folder;
+}
+
 Result<> CheckLayerNames(const Encoder& encoder, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     if (encoder.FindLinear(name) != nullptr) continue;
@@ -132,10 +156,13 @@ std::span<const std::byte> BuiltinLexicalTable() {
   return {garrison_lexical_table, garrison_lexical_table_end};
 }
 
+Result<Isa> ActiveIsa() {
+  const char* forced = Variable("GARRISON_ISA");
+  return ChooseIsa(forced == nullptr ? "" : forced, DetectIsa());
+}
+
 Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine) {
-  const char* forced =
-      std::getenv("GARRISON_ISA");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  ASSIGN_OR_RETURN(const Isa isa, ChooseIsa(forced == nullptr ? "" : forced, DetectIsa()));
+  ASSIGN_OR_RETURN(const Isa isa, ActiveIsa());
   ASSIGN_OR_RETURN(ModelFolder folder, ModelFolder::Read(engine.model));
   SequenceModel::Options options;
   options.compute.isa = isa;
@@ -145,6 +172,9 @@ Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSetti
   options.compute.bf16_layers.insert(options.compute.bf16_layers.end(), asked.begin(), asked.end());
   options.threads =
       engine.threads > 0 ? static_cast<std::size_t>(engine.threads) : ReadCpuBudget().threads;
+  options.idle = std::chrono::milliseconds(engine.idle_ms);
+  options.cache = CacheFolder(engine.cache);
+  options.cache_bytes = static_cast<std::uint64_t>(engine.cache_bytes);
   ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model,
                    SequenceModel::Load(std::move(folder), options));
   RETURN_IF_ERROR(CheckLayerNames(model->encoder(), options.compute.bf16_layers));

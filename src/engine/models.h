@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "base/cpu_features.h"
 #include "base/result.h"
 #include "core/model_catalog.h"
 #include "core/settings.h"
@@ -14,6 +15,10 @@ namespace garrison {
 
 // The built-in model's table, linked into the program from assets/lexical.bin.
 std::span<const std::byte> BuiltinLexicalTable();
+
+// The instruction set that models use: this machine's, or the lower one that GARRISON_ISA names.
+// INVALID_ARGUMENT or FAILED_PRECONDITION for a name that is not to be had.
+Result<Isa> ActiveIsa();
 
 // The model of `engine.model`, the built-in one or a folder, and the built-in one beside a folder.
 // NOT_FOUND when there is no such model; the errors of ModelFolder::Read and Encoder::Load, with

@@ -32,6 +32,14 @@ void ReducedInput::Fill(const Kernels& kernels, const LinearArgs& args, std::siz
   }
 }
 
+std::size_t ReducedInput::BytesFor(const Kernels& kernels, const PackedLinear& layer,
+                                   std::size_t rows) {
+  if (layer.type() == ComputeType::kF32) return 0;
+  const std::size_t codes = ReadableRows(rows) * QuantizedStride(layer.inputs());
+  const std::size_t rounded = kernels.round_rows == nullptr ? 0 : codes * sizeof(std::uint16_t);
+  return codes + rounded + rows * (sizeof(float) + sizeof(std::int32_t));
+}
+
 std::size_t ReducedInput::bytes() const {
   return codes_.bytes() + rounded_.bytes() + zeros_.bytes() + scales_.bytes();
 }

@@ -21,6 +21,8 @@ class ReducedInput {
   void Fill(const Kernels& kernels, const LinearArgs& args, std::size_t first, std::size_t count);
 
   std::size_t bytes() const;
+  // The most that Attach() takes for so many rows, int8 and bf16 layers together.
+  static std::size_t BytesFor(const Kernels& kernels, const PackedLinear& layer, std::size_t rows);
 
  private:
   AlignedBuffer<std::uint8_t> codes_;

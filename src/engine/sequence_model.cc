@@ -1,11 +1,16 @@
 #include "engine/sequence_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
 #include <optional>
 #include <utility>
+
+#include "base/hash.h"
+#include "tensor/content_hash.h"
+#include "tensor/packed_weights.h"
 
 namespace garrison {
 namespace {
@@ -16,6 +21,7 @@ constexpr std::size_t kLeastGroupTokens = 96;
 constexpr std::size_t kMostGroupTokens = 256;
 // Below this, sharing out the tokenising costs more than it saves.
 constexpr std::size_t kTextsPerShare = 16;
+constexpr std::size_t kFileNameDigits = 32;
 
 Truncation CutTo(std::size_t tokens, LongInput::Side side) {
   return {
@@ -27,6 +33,19 @@ Truncation CutTo(std::size_t tokens, LongInput::Side side) {
 
 std::string InputPlace(std::size_t input) { return fmt::format("input[{}]", input); }
 
+// Everything that packed layers are made from. The number changes with the way they are made.
+std::string PackedKey(const std::string& content, const EncoderSpec& spec,
+                      const ComputeOptions& compute) {
+  const Kernels& kernels = KernelsFor(compute.isa);
+  std::vector<std::string> bf16_layers = compute.bf16_layers;
+  std::sort(bf16_layers.begin(), bf16_layers.end());
+  return fmt::format(
+      "packing 1, weights {}, {} {}, panels {} {} {}, pairs {}, first token {}, bf16 {}", content,
+      IsaName(kernels.isa), ComputeTypeName(compute.type), kernels.panel.columns,
+      kernels.panel.int8_depth, kernels.panel.bf16_depth, kernels.int8_pair_limit,
+      spec.first_token_only ? "only" : "and all", fmt::join(bf16_layers, " "));
+}
+
 Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
   const auto from = pieces.ids.begin() + static_cast<std::ptrdiff_t>(first);
   return {.ids = {from, from + static_cast<std::ptrdiff_t>(count)}};
@@ -37,15 +56,45 @@ Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
 Result<std::shared_ptr<const SequenceModel>> SequenceModel::Load(ModelFolder folder,
                                                                  const Options& options) {
   std::shared_ptr<SequenceModel> model(new SequenceModel(std::move(folder), options));
-  ASSIGN_OR_RETURN(model->encoder_,
-                   Encoder::Load(*model->folder_.weights, model->folder_.encoder, model->compute_));
+  RETURN_IF_ERROR(model->LoadEncoder(options));
   return std::shared_ptr<const SequenceModel>(std::move(model));
 }
 
 SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
     : folder_(std::move(folder)),
       compute_(options.compute),
-      team_(std::make_unique<WorkerTeam>(options.threads)) {}
+      team_(std::make_unique<WorkerTeam>(options.threads)),
+      workspaces_(options.idle) {}
+
+Result<> SequenceModel::LoadEncoder(const Options& options) {
+  const SafeTensors& weights = *folder_.weights;
+  PackedLayers layers;
+  const auto load = [&]() -> Result<> {
+    ASSIGN_OR_RETURN(encoder_, Encoder::Load(weights, folder_.encoder, compute_, &layers));
+    return {};
+  };
+  if (options.cache.empty()) return load();
+  const PanelLayout& layout = KernelsFor(compute_.isa).panel;
+  ASSIGN_OR_RETURN(const std::string content, ContentHash(weights.paths(), options.cache));
+  const std::string key = PackedKey(content, folder_.encoder, compute_);
+  const std::filesystem::path file =
+      options.cache / (Sha256Hex(key).substr(0, kFileNameDigits) + ".packed");
+  Result<PackedLayers> kept = ReadPackedWeights(file, key, layout);
+  if (kept) layers = *std::move(kept);
+  const bool found = !layers.empty();
+  RETURN_IF_ERROR(load());
+  if (!found && WritePackedWeights(file, key, layers)) {
+    PrunePackedWeights(options.cache, options.cache_bytes);
+    kept = ReadPackedWeights(file, key, layout);
+    if (kept) {
+      // From here on as every later start: the pages of the file instead of our own.
+      layers = *std::move(kept);
+      RETURN_IF_ERROR(load());
+    }
+  }
+  weights.DropPages();
+  return {};
+}
 
 std::string SequenceModel::ComputeName() const {
   return fmt::format("cpu-{}-{}", ComputeTypeName(compute_.type), IsaName(encoder_->kernels().isa));
@@ -253,17 +302,13 @@ Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
 
 // ---------------------------------------------------------------- sequences to hidden states
 
-std::unique_ptr<EncoderWorkspace> SequenceModel::TakeWorkspace() const {
-  const std::lock_guard lock(mutex_);
-  if (workspaces_.empty()) return std::make_unique<EncoderWorkspace>();
-  std::unique_ptr<EncoderWorkspace> workspace = std::move(workspaces_.back());
-  workspaces_.pop_back();
-  return workspace;
-}
-
-void SequenceModel::ReturnWorkspace(std::unique_ptr<EncoderWorkspace> workspace) const {
-  const std::lock_guard lock(mutex_);
-  workspaces_.push_back(std::move(workspace));
+std::size_t SequenceModel::WorkspaceBytesMax() const {
+  // One group on all threads, or each thread with a group of its own.
+  const std::size_t longest = encoder_->spec().max_tokens();
+  const std::size_t threads = team_->threads();
+  const std::size_t group = std::max(kMostGroupTokens, longest);
+  return std::max(encoder_->WorkspaceBytes(group, longest, threads),
+                  threads * encoder_->WorkspaceBytes(group, longest, 1));
 }
 
 Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestContext& context,
@@ -290,11 +335,12 @@ Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestCo
   WorkerTeam* inside = groups == 1 ? team_.get() : nullptr;
   const auto run = [&](std::size_t group) -> Result<> {
     RETURN_IF_ERROR(context.Check(clock_.Now()));
-    TokenBatch batch;
+    std::unique_ptr<EncoderWorkspace> workspace = workspaces_.Take();
+    TokenBatch& batch = workspace->batch;
+    batch.Clear();
     for (std::size_t s = starts[group]; s < starts[group + 1]; ++s) {
       batch.Add(sequences[s].ids, sequences[s].type_ids);
     }
-    std::unique_ptr<EncoderWorkspace> workspace = TakeWorkspace();
     Result<> result = encoder_->Forward(batch, *workspace, inside);
     const std::size_t stride = encoder_->stride();
     const bool first_only = encoder_->spec().first_token_only;
@@ -303,7 +349,7 @@ Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestCo
       result = take(starts[group] + s, workspace->hidden.data() + row * stride, stride,
                     first_only ? 1 : batch.starts[s + 1] - batch.starts[s]);
     }
-    ReturnWorkspace(std::move(workspace));
+    workspaces_.Return(std::move(workspace));
     return result;
   };
   const auto task = [&](std::size_t group) {

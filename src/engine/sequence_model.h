@@ -2,10 +2,11 @@
 // share the machine's threads. The heads (embedder, reranker, classifier) stand on top.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "core/request_context.h"
 #include "engine/encoder.h"
 #include "engine/model_folder.h"
+#include "engine/workspace_pool.h"
 
 namespace garrison {
 
@@ -42,6 +44,11 @@ class SequenceModel {
   struct Options {
     ComputeOptions compute;
     std::size_t threads = 1;
+    // Where packed weights are kept from one start to the next; empty: nowhere.
+    std::filesystem::path cache;
+    std::uint64_t cache_bytes = 0;
+    // Working memory unused for so long goes back to the system.
+    std::chrono::milliseconds idle{10'000};
   };
 
   static Result<std::shared_ptr<const SequenceModel>> Load(ModelFolder folder,
@@ -69,6 +76,10 @@ class SequenceModel {
   std::string ComputeName() const;
   // Everything but the dimension and what the head says of itself.
   ModelInfo Info() const;
+  // Working memory that one request takes at most, whatever its size, and what is kept between
+  // requests.
+  std::size_t WorkspaceBytesMax() const;
+  std::size_t WorkspaceBytesKept() const { return workspaces_.bytes(); }
   // For layers of heads.
   const ComputeOptions& compute() const { return compute_; }
 
@@ -76,6 +87,7 @@ class SequenceModel {
   struct Texts;
 
   SequenceModel(ModelFolder folder, const Options& options);
+  Result<> LoadEncoder(const Options& options);
   Result<> PrepareText(const std::string& text, const std::string* pair, std::string_view prompt,
                        const LongInput& long_input, std::size_t input, Tokenizer::Scratch& scratch,
                        PreparedInputs& out) const;
@@ -85,17 +97,12 @@ class SequenceModel {
                       PreparedInputs& out) const;
   Result<> CheckTokenizer() const;
 
-  std::unique_ptr<EncoderWorkspace> TakeWorkspace() const;
-  void ReturnWorkspace(std::unique_ptr<EncoderWorkspace> workspace) const;
-
   const ModelFolder folder_;
   const ComputeOptions compute_;
   std::unique_ptr<const Encoder> encoder_;
   std::unique_ptr<WorkerTeam> team_;  // own synchronisation
   const SystemClock clock_;
-
-  mutable std::mutex mutex_;  // guards workspaces_
-  mutable std::vector<std::unique_ptr<EncoderWorkspace>> workspaces_;
+  mutable WorkspacePool workspaces_;  // own synchronisation
 };
 
 }  // namespace garrison

@@ -18,6 +18,7 @@
 #include "kernels/activation-inl.h"
 #include "kernels/amx-inl.h"
 #include "kernels/attention-inl.h"
+#include "kernels/limits-inl.h"
 #include "kernels/linear-inl.h"
 #include "kernels/rows-inl.h"
 
@@ -46,6 +47,8 @@ constexpr Kernels MakeTable() {
       .attention_bf16 = &Attention,
       .attention_scratch = &AttentionScratch,
       .activate = &Activate,
+      .multiply_registers = &MultiplyRegisters<kVnni>,
+      .read_memory = &ReadMemory,
   };
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
   if (kIsa == Isa::kAmx) {
@@ -55,6 +58,7 @@ constexpr Kernels MakeTable() {
     kernels.round_rows = &RoundRows;
     kernels.attention_bf16 = &AttentionOnTiles;
     kernels.attention_scratch = &TileAttentionScratch;
+    kernels.multiply_registers = &MultiplyTileRegisters;
   }
 #endif
   return kernels;

@@ -104,6 +104,12 @@ struct Kernels {
   // Of either, in floats.
   std::size_t (*attention_scratch)(std::size_t tokens, std::size_t head_size);
   void (*activate)(float* x, std::size_t count, Activation activation);  // any count, in place
+
+  // What the machine could do at best, for benches to compare with. The first repeats `rounds`
+  // times the products that layers of `type` are made of, on registers alone, and returns the
+  // number of multiplications and additions. The second reads all of `bytes`.
+  std::size_t (*multiply_registers)(ComputeType type, std::size_t rounds);
+  void (*read_memory)(std::span<const float> values);
 };
 
 // The table for a level; levels without kernels of their own share those of the next lower one.

@@ -112,12 +112,44 @@ float QuantizeColumn(std::span<const float> weights, int pair_limit, std::span<s
   return scale;
 }
 
-void PackedLinear::Free::operator()(std::byte* data) const {
-  ::operator delete(data, std::align_val_t{kCacheLine});
+PackedLinear PackedLinear::Shaped(const PanelLayout& layout, ComputeType type, std::size_t columns,
+                                  std::size_t inputs) {
+  PackedLinear packed;
+  packed.type_ = type;
+  packed.columns_ = columns;
+  packed.inputs_ = inputs;
+  packed.panels_ = (columns + layout.columns - 1) / layout.columns;
+  packed.panel_bytes_ = RoundUp(BytesPerPanel(type, inputs, layout), kCacheLine);
+  packed.column_bytes_ = RoundUp(packed.panels_ * layout.columns * sizeof(float), kCacheLine);
+  return packed;
 }
 
-std::size_t PackedLinear::bytes() const {
-  return panels_ * panel_bytes_ + (bias_.size() + scales_.size()) * sizeof(float);
+std::size_t PackedLinear::block_bytes() const {
+  return panels_ * panel_bytes_ + (type_ == ComputeType::kInt8 ? 3 : 1) * column_bytes_;
+}
+
+void PackedLinear::SetBlock(std::span<const std::byte> block, std::shared_ptr<const void> owner) {
+  block_ = block;
+  owner_ = std::move(owner);
+  const std::byte* columns = block.data() + panels_ * panel_bytes_;
+  bias_ = reinterpret_cast<const float*>(columns);
+  if (type_ != ComputeType::kInt8) return;
+  scales_ = reinterpret_cast<const float*>(columns + column_bytes_);
+  code_sums_ = reinterpret_cast<const std::int32_t*>(columns + 2 * column_bytes_);
+}
+
+Result<PackedLinear> PackedLinear::View(const PanelLayout& layout, ComputeType type,
+                                        std::size_t columns, std::size_t inputs,
+                                        std::span<const std::byte> block,
+                                        std::shared_ptr<const void> owner) {
+  PackedLinear packed = Shaped(layout, type, columns, inputs);
+  if (block.size() != packed.block_bytes() ||
+      reinterpret_cast<std::uintptr_t>(block.data()) % kCacheLine != 0) {
+    return Fail(Code::kInvalidArgument, "expected {} bytes for {} x {} in {}, got {}",
+                packed.block_bytes(), columns, inputs, ComputeTypeName(type), block.size());
+  }
+  packed.SetBlock(block, std::move(owner));
+  return packed;
 }
 
 Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type,
@@ -127,26 +159,23 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
     return Fail(Code::kOutOfRange, "int8 sums hold at most {} inputs, the layer has {}; use bf16",
                 kMostInt8Inputs, inputs);
   }
-  PackedLinear packed;
-  packed.type_ = type;
-  packed.columns_ = columns;
-  packed.inputs_ = inputs;
-  const std::size_t width = kernels.panel.columns;
-  packed.panels_ = (columns + width - 1) / width;
-  packed.panel_bytes_ = RoundUp(BytesPerPanel(type, inputs, kernels.panel), kCacheLine);
-  const std::size_t total = std::max(packed.panels_ * packed.panel_bytes_, kCacheLine);
-  packed.data_.reset(static_cast<std::byte*>(::operator new(total, std::align_val_t{kCacheLine})));
-  std::memset(packed.data_.get(), 0, total);
-  packed.bias_.assign(packed.panels_ * width, 0.0F);
-  std::copy(bias.begin(), bias.end(), packed.bias_.begin());
-  packed.scales_.assign(type == ComputeType::kInt8 ? packed.panels_ * width : 0, 0.0F);
-  packed.code_sums_.assign(packed.scales_.size(), 0);
   for (std::size_t i = 0; i < bias.size(); ++i) {
     if (!std::isfinite(bias[i])) {
       return Fail(Code::kInvalidArgument, "expected finite biases, got {} at [{}]", bias[i], i);
     }
   }
+  PackedLinear packed = Shaped(kernels.panel, type, columns, inputs);
+  const std::size_t total = packed.block_bytes();
+  const std::shared_ptr<std::byte> data(
+      static_cast<std::byte*>(::operator new(total, std::align_val_t{kCacheLine})),
+      [](std::byte* block) { ::operator delete(block, std::align_val_t{kCacheLine}); });
+  std::memset(data.get(), 0, total);
+  packed.SetBlock({data.get(), total}, data);
+  std::byte* const per_column = data.get() + packed.panels_ * packed.panel_bytes_;
+  auto* const biases = reinterpret_cast<float*>(per_column);
+  std::copy(bias.begin(), bias.end(), biases);
 
+  const std::size_t width = kernels.panel.columns;
   std::vector<std::int8_t> codes(type == ComputeType::kInt8 ? inputs : 0);
   for (std::size_t c = 0; c < columns; ++c) {
     const auto column = weights.subspan(c * inputs, inputs);
@@ -157,11 +186,13 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
       }
     }
     if (type == ComputeType::kInt8) {
-      packed.scales_[c] = QuantizeColumn(column, kernels.int8_pair_limit, codes);
-      packed.code_sums_[c] = std::accumulate(codes.begin(), codes.end(), 0);
+      auto* const scales = reinterpret_cast<float*>(per_column + packed.column_bytes_);
+      auto* const sums = reinterpret_cast<std::int32_t*>(per_column + 2 * packed.column_bytes_);
+      scales[c] = QuantizeColumn(column, kernels.int8_pair_limit, codes);
+      sums[c] = std::accumulate(codes.begin(), codes.end(), 0);
     }
     PackColumn(type, column, codes, c % width, kernels.panel,
-               packed.data_.get() + c / width * packed.panel_bytes_);
+               data.get() + c / width * packed.panel_bytes_);
   }
   return packed;
 }

@@ -47,31 +47,42 @@ class PackedLinear {
                                    std::span<const float> weights, std::span<const float> bias,
                                    std::size_t columns, std::size_t inputs);
 
+  // What block() of an equal layer held, kept alive by `owner`. INVALID_ARGUMENT unless it has the
+  // size that the shape asks for and begins on a 64-byte boundary.
+  static Result<PackedLinear> View(const PanelLayout& layout, ComputeType type, std::size_t columns,
+                                   std::size_t inputs, std::span<const std::byte> block,
+                                   std::shared_ptr<const void> owner);
+
   ComputeType type() const { return type_; }
   std::size_t columns() const { return columns_; }
   std::size_t inputs() const { return inputs_; }
   std::size_t panels() const { return panels_; }
-  const std::byte* panel(std::size_t i) const { return data_.get() + i * panel_bytes_; }
+  const std::byte* panel(std::size_t i) const { return block_.data() + i * panel_bytes_; }
   // Padded with zeros to whole panels.
-  const float* bias() const { return bias_.data(); }
-  const float* scales() const { return scales_.data(); }
-  const std::int32_t* code_sums() const { return code_sums_.data(); }  // of each column's codes
-  std::size_t bytes() const;
+  const float* bias() const { return bias_; }
+  const float* scales() const { return scales_; }               // null unless int8
+  const std::int32_t* code_sums() const { return code_sums_; }  // of each column's codes
+  // All of it: panels, bias, and for int8 scales and sums, each on a 64-byte boundary.
+  std::span<const std::byte> block() const { return block_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* data) const;
-  };
+  // A shape whose block has yet to be set.
+  static PackedLinear Shaped(const PanelLayout& layout, ComputeType type, std::size_t columns,
+                             std::size_t inputs);
+  std::size_t block_bytes() const;
+  void SetBlock(std::span<const std::byte> block, std::shared_ptr<const void> owner);
 
   ComputeType type_ = ComputeType::kF32;
   std::size_t columns_ = 0;
   std::size_t inputs_ = 0;
   std::size_t panels_ = 0;
   std::size_t panel_bytes_ = 0;
-  std::unique_ptr<std::byte, Free> data_;
-  std::vector<float> bias_;
-  std::vector<float> scales_;
-  std::vector<std::int32_t> code_sums_;
+  std::size_t column_bytes_ = 0;  // of four bytes for every column
+  std::span<const std::byte> block_;
+  const float* bias_ = nullptr;
+  const float* scales_ = nullptr;
+  const std::int32_t* code_sums_ = nullptr;
+  std::shared_ptr<const void> owner_;
 };
 
 // The code of each weight of one output column, in [-127, 127], so that codes 2i and 2i + 1 add up

@@ -6,11 +6,13 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "core/json.h"
 
@@ -137,22 +139,48 @@ std::uint64_t Tensor::elements() const { return bytes.size() / Described(type).b
 
 std::string Tensor::ShapeText() const { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
+namespace {
+
+// Elements of two bytes, which may lie at the end of `out` itself.
+void Widen(TensorType type, const std::byte* from, std::span<float> out) {
+  for (float& value : out) {
+    std::uint16_t half = 0;
+    std::memcpy(&half, from, sizeof(half));
+    from += sizeof(half);
+    value = type == TensorType::kF16 ? FromF16(half)
+                                     : std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
+  }
+}
+
+}  // namespace
+
 void ReadFloats(const Tensor& tensor, std::uint64_t first, std::span<float> out) {
   if (out.empty()) return;  // its data may be null, which memcpy may not get
   const std::size_t size = Described(tensor.type).bytes;
   const std::byte* from = tensor.bytes.subspan(first * size, out.size() * size).data();
   if (tensor.type == TensorType::kF32) {
     std::memcpy(out.data(), from, out.size() * size);
-    return;
+  } else {
+    Widen(tensor.type, from, out);
   }
-  for (float& value : out) {
-    std::uint16_t half = 0;
-    std::memcpy(&half, from, sizeof(half));
-    from += sizeof(half);
-    value = tensor.type == TensorType::kF16
-                ? FromF16(half)
-                : std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
-  }
+}
+
+Result<> SafeTensors::ReadRow(const Tensor& tensor, std::uint64_t first,
+                              std::span<float> out) const {
+  const std::size_t size = Described(tensor.type).bytes;
+  const std::byte* from = tensor.bytes.subspan(first * size, out.size() * size).data();
+  const auto file = std::find_if(files_.begin(), files_.end(), [&](const MappedFile& one) {
+    const auto bytes = one.bytes();
+    return std::less_equal<>()(bytes.data(), from) &&
+           std::less<>()(from, bytes.data() + bytes.size());
+  });
+  CHECK(file != files_.end());
+  // Narrow elements go to the end of their room and are widened from its beginning.
+  const auto room = std::as_writable_bytes(out).last(out.size() * size);
+  Result<> read = file->Read(static_cast<std::uint64_t>(from - file->bytes().data()), room);
+  if (!read) return tl::unexpected(At(tensor.name, std::move(read).error()));
+  if (tensor.type != TensorType::kF32) Widen(tensor.type, room.data(), out);
+  return {};
 }
 
 Result<std::map<std::string, Tensor, std::less<>>> SafeTensors::Parse(
@@ -197,6 +225,7 @@ Result<> SafeTensors::AddFile(const std::filesystem::path& path) {
       return FailAt(path.string(), Code::kInvalidArgument, "the tensor {} is in two shards", name);
     }
   }
+  paths_.push_back(path);
   files_.push_back(*std::move(file));
   return {};
 }
@@ -247,6 +276,10 @@ Result<SafeTensors> SafeTensors::Open(const std::filesystem::path& folder) {
 const Tensor* SafeTensors::Find(std::string_view name) const {
   const auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : &found->second;
+}
+
+void SafeTensors::DropPages() const {
+  for (const MappedFile& file : files_) file.DropPages();
 }
 
 std::string SafeTensors::Fingerprint() const {

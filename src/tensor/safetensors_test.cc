@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 namespace garrison {
@@ -38,6 +39,29 @@ TEST(SafeTensors, ReadsEveryFloatType) {
     EXPECT_EQ(values[0], -2) << name;
   }
   EXPECT_EQ(tensors.at("b").ShapeText(), "[1, 2]");
+}
+
+TEST(SafeTensors, ReadsRowsFromTheFileAsFromMemory) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "rows_from_the_file";
+  std::filesystem::create_directories(folder);
+  const auto path = folder / "model.safetensors";
+  const std::string f32("\0\0\x80\x3f\0\0\0\xc0", 8);
+  const std::string bf16("\x80\x3f\x00\xc0", 4);
+  std::ofstream(path, std::ios::binary) << File(kTwo, f32 + bf16);
+  const SafeTensors weights = SafeTensors::Open(folder).value();
+  for (const char* name : {"a", "b"}) {
+    std::vector<float> values(2);
+    ASSERT_TRUE(weights.ReadRow(*weights.Find(name), 0, values));
+    EXPECT_EQ(values, (std::vector<float>{1, -2})) << name;
+    ASSERT_TRUE(weights.ReadRow(*weights.Find(name), 1, std::span(values).first(1)));
+    EXPECT_EQ(values[0], -2) << name;
+  }
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  std::vector<float> values(2);
+  const auto gone = weights.ReadRow(*weights.Find("b"), 0, values);
+  EXPECT_EQ(gone.error().code, Code::kDataLoss);
+  EXPECT_NE(gone.error().where.find("b"), std::string::npos);
+  std::filesystem::remove_all(folder);
 }
 
 // IEEE 754 binary16: one, the largest, the smallest normal and denormal, zeros, infinity, NaN.
