@@ -25,13 +25,13 @@ bool IsFloat(TensorType type) {
 }  // namespace
 
 double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs,
-                       int pair_limit) {
+                       const SumRule& rule) {
   std::vector<std::int8_t> codes(inputs);
   double error = 0;
   double total = 0;
   for (std::size_t c = 0; c < columns; ++c) {
     const auto column = weights.subspan(c * inputs, inputs);
-    const float scale = QuantizeColumn(column, pair_limit, codes);
+    const float scale = QuantizeColumn(column, rule, codes);
     for (std::size_t k = 0; k < inputs; ++k) {
       const double difference = column[k] - static_cast<double>(codes[k]) * scale;
       error += difference * difference;
@@ -103,11 +103,11 @@ Result<PackedLinear> Checkpoint::ReadLinear(const std::vector<std::string>& name
     biases.insert(biases.end(), part_bias.begin(), part_bias.end());
   }
   ComputeType type = inputs < kFewestReducedInputs ? ComputeType::kF32 : options.type;
-  if (type == ComputeType::kInt8) {
+  if (type == ComputeType::kInt8 || type == ComputeType::kInt8Fine) {
     const bool kept = std::find(options.bf16_layers.begin(), options.bf16_layers.end(), label) !=
                       options.bf16_layers.end();
-    const int pair_limit = KernelsFor(options.isa).int8_pair_limit;
-    if (kept || Int8WeightError(weights, all, inputs, pair_limit) > kInt8LayerError) {
+    const SumRule rule = SumRuleOf(KernelsFor(options.isa), type);
+    if (kept || Int8WeightError(weights, all, inputs, rule) > kInt8LayerError) {
       type = ComputeType::kBf16;
     }
   }

@@ -64,6 +64,6 @@ class Checkpoint {
 
 // Relative Frobenius error of rounding `weights` [columns, inputs] to int8.
 double Int8WeightError(std::span<const float> weights, std::size_t columns, std::size_t inputs,
-                       int pair_limit);
+                       const SumRule& rule);
 
 }  // namespace garrison

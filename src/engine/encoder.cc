@@ -114,18 +114,23 @@ Result<> Encoder::LoadLayer(const Checkpoint& checkpoint, std::size_t index,
   if (spec_.first_token_only && index + 1 == spec_.layers && options.type == ComputeType::kInt8) {
     after_attention.type = ComputeType::kBf16;
   }
+  // Their outputs are added to what all later layers read: where int8 gives up bits to make room
+  // for sums in 16, these layers do not.
+  ComputeOptions residual = after_attention;
+  if (residual.type == ComputeType::kInt8 && kernels_->quantize_rows_fine != nullptr) {
+    residual.type = ComputeType::kInt8Fine;
+  }
   Layer layer;
   ASSIGN_OR_RETURN(
       layer.qkv, checkpoint.ReadLinear({at + names.query, at + names.key, at + names.value}, hidden,
                                        hidden, true, LayerLabel(index, "qkv"), options));
   ASSIGN_OR_RETURN(layer.attention_output,
                    checkpoint.ReadLinear({at + names.attention_output}, hidden, hidden, true,
-                                         LayerLabel(index, "attention_output"), after_attention));
+                                         LayerLabel(index, "attention_output"), residual));
   ASSIGN_OR_RETURN(layer.up, checkpoint.ReadLinear({at + names.up}, spec_.feed_forward, hidden,
                                                    true, LayerLabel(index, "up"), after_attention));
-  ASSIGN_OR_RETURN(layer.down,
-                   checkpoint.ReadLinear({at + names.down}, hidden, spec_.feed_forward, true,
-                                         LayerLabel(index, "down"), after_attention));
+  ASSIGN_OR_RETURN(layer.down, checkpoint.ReadLinear({at + names.down}, hidden, spec_.feed_forward,
+                                                     true, LayerLabel(index, "down"), residual));
   ASSIGN_OR_RETURN(layer.attention_norm, checkpoint.ReadNorm(at + names.attention_norm, hidden));
   ASSIGN_OR_RETURN(layer.output_norm, checkpoint.ReadNorm(at + names.output_norm, hidden));
   layers_.push_back(std::move(layer));

@@ -80,7 +80,9 @@ Result<std::vector<LayerError>> MeasureLayerErrors(const SequenceModel& exact,
 }
 
 std::vector<std::string> LayersToKeepInBf16(std::vector<LayerError> errors) {
-  std::erase_if(errors, [](const LayerError& e) { return e.type != ComputeType::kInt8; });
+  std::erase_if(errors, [](const LayerError& e) {
+    return e.type != ComputeType::kInt8 && e.type != ComputeType::kInt8Fine;
+  });
   if (errors.empty()) return {};
   std::stable_sort(errors.begin(), errors.end(), [](const LayerError& a, const LayerError& b) {
     return a.relative > b.relative;

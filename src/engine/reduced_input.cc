@@ -12,6 +12,7 @@ bool ReducedInput::Attach(const Kernels& kernels, LinearArgs& args) {
       args.rounded = {rounded_.Reserve(ReadableRows(args.rows) * stride), stride};
       return true;
     case ComputeType::kInt8:
+    case ComputeType::kInt8Fine:
       args.quantized = {codes_.Reserve(ReadableRows(args.rows) * stride),
                         scales_.Reserve(args.rows), zeros_.Reserve(args.rows), stride};
       return true;
@@ -24,12 +25,14 @@ void ReducedInput::Fill(const Kernels& kernels, const LinearArgs& args, std::siz
   const std::size_t inputs = args.weights->inputs();
   const std::size_t at = first * QuantizedStride(inputs);
   const float* from = args.input + first * args.input_stride;
-  if (args.weights->type() == ComputeType::kInt8) {
-    kernels.quantize_rows(from, args.input_stride, count, inputs, codes_.data() + at,
-                          scales_.data() + first, zeros_.data() + first);
-  } else {
+  if (args.weights->type() == ComputeType::kBf16) {
     kernels.round_rows(from, args.input_stride, count, inputs, rounded_.data() + at);
+    return;
   }
+  const auto quantize = args.weights->type() == ComputeType::kInt8 ? kernels.quantize_rows
+                                                                   : kernels.quantize_rows_fine;
+  quantize(from, args.input_stride, count, inputs, codes_.data() + at, scales_.data() + first,
+           zeros_.data() + first);
 }
 
 std::size_t ReducedInput::BytesFor(const Kernels& kernels, const PackedLinear& layer,

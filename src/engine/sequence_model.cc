@@ -40,9 +40,9 @@ std::string PackedKey(const std::string& content, const EncoderSpec& spec,
   std::vector<std::string> bf16_layers = compute.bf16_layers;
   std::sort(bf16_layers.begin(), bf16_layers.end());
   return fmt::format(
-      "packing 1, weights {}, {} {}, panels {} {} {}, pairs {}, first token {}, bf16 {}", content,
+      "packing 3, weights {}, {} {}, panels {} {} {}, sums {}, first token {}, bf16 {}", content,
       IsaName(kernels.isa), ComputeTypeName(compute.type), kernels.panel.columns,
-      kernels.panel.int8_depth, kernels.panel.bf16_depth, kernels.int8_pair_limit,
+      kernels.panel.int8_depth, kernels.panel.bf16_depth, kernels.int8_sum_limit,
       spec.first_token_only ? "only" : "and all", fmt::join(bf16_layers, " "));
 }
 

@@ -196,6 +196,7 @@ void MultiplyPanels(const LinearArgs& args) {
 void LinearOnTiles(const LinearArgs& args) {
   switch (args.weights->type()) {
     case ComputeType::kF32:
+    case ComputeType::kInt8Fine:
       return Linear<true>(args);
     case ComputeType::kBf16:
       return MultiplyPanels<ComputeType::kBf16>(args);

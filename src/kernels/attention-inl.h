@@ -182,7 +182,7 @@ void Attention(const AttentionArgs& args) {
   float* scores = values + plan.head_panels * kPanelColumns * args.tokens;
   PackKeys(args, plan, keys);
   PackValues(args, plan, values);
-  ForEachTile(args.queries, AttentionTile{args, plan, keys, values, scores});
+  ForEachTile<kTileRows>(args.queries, AttentionTile{args, plan, keys, values, scores});
 }
 
 }  // namespace HWY_NAMESPACE

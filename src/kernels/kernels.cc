@@ -35,12 +35,15 @@ inline constexpr Isa kPlain = HWY_TARGET == HWY_AVX3   ? Isa::kAvx512
 template <Isa kIsa>
 constexpr Kernels MakeTable() {
   constexpr bool kVnni = kIsa != kPlain;
+  constexpr bool kWhole = kVnni || !HWY_ARCH_X86;  // products of 8 bits are summed in 32
   Kernels kernels{
       .isa = kIsa,
       .panel = {.columns = kPanelColumns},
-      .int8_pair_limit = kVnni || !HWY_ARCH_X86 ? 254 : 128,
+      .int8_steps = kWhole ? 255 : 192,
+      .int8_sum_limit = kWhole ? kNoSumLimit : 170,
       .linear = &Linear<kVnni>,
-      .quantize_rows = &QuantizeRows,
+      .quantize_rows = &QuantizeRows < kWhole ? 255 : 192 >,
+      .quantize_rows_fine = kWhole ? nullptr : &QuantizeRows<kFineSteps>,
       .round_rows = nullptr,
       .layer_norm = &LayerNorm,
       .attention = &Attention,

@@ -38,12 +38,14 @@ class Random {
 // Input rows as every type of layer wants them.
 struct Inputs {
   Inputs(const Kernels& kernels, const float* input, std::size_t stride, std::size_t rows,
-         std::size_t columns)
+         std::size_t columns, ComputeType type = ComputeType::kInt8)
       : codes(ReadableRows(rows) * QuantizedStride(columns), 99),
         rounded(codes.size(), 0x7fc0),
         scales(rows),
         zeros(rows) {
-    kernels.quantize_rows(input, stride, rows, columns, codes.data(), scales.data(), zeros.data());
+    const auto quantize =
+        type == ComputeType::kInt8Fine ? kernels.quantize_rows_fine : kernels.quantize_rows;
+    quantize(input, stride, rows, columns, codes.data(), scales.data(), zeros.data());
     if (kernels.round_rows == nullptr) return;
     kernels.round_rows(input, stride, rows, columns, rounded.data());
   }
@@ -75,6 +77,11 @@ void RoundToBf16(std::vector<float>& values) {
 // One test per instruction set.
 class KernelsTest : public testing::TestWithParam<Isa> {
  protected:
+  // Those that there are at this level.
+  std::vector<ComputeType> Int8Types() const {
+    if (kernels_.quantize_rows_fine == nullptr) return {ComputeType::kInt8};
+    return {ComputeType::kInt8, ComputeType::kInt8Fine};
+  }
   const Kernels& kernels_ = KernelsFor(GetParam());
 };
 
@@ -124,37 +131,38 @@ TEST_P(KernelsTest, LinearF32AndBf16MatchTheDefinition) {
 // Sums of products of integers are exact, so int8 must agree up to the final rounding.
 TEST_P(KernelsTest, LinearInt8MatchesTheDefinitionOnItsCodes) {
   Random random(2);
-  for (const Shape& s : kShapes) {
-    const std::size_t in_stride = RowStride(s.inputs);
-    const std::size_t out_stride = RowStride(s.columns);
-    const auto input = random.Rows(s.rows, s.inputs, in_stride, 3.0F);
-    const auto weights = random.Rows(s.columns, s.inputs, s.inputs, 0.2F);
-    const auto bias = random.Rows(1, s.columns, s.columns);
-    const auto packed =
-        PackedLinear::Pack(kernels_, ComputeType::kInt8, weights, bias, s.columns, s.inputs)
-            .value();
-    const std::size_t q_stride = QuantizedStride(s.inputs);
-    const Inputs inputs(kernels_, input.data(), in_stride, s.rows, s.inputs);
-    std::vector<float> got(s.rows * out_stride);
-    LinearArgs args = inputs.Args(packed, input.data(), in_stride, s.rows, got);
-    kernels_.linear(args);
-    auto activated = got;
-    args.output = activated.data();
-    args.activation = Activation::kGelu;
-    kernels_.linear(args);
-    for (std::size_t i = 0; i < got.size(); ++i) {
-      ASSERT_NEAR(activated[i], reference::Activate(got[i], Activation::kGelu), 5e-5) << got[i];
-    }
-    std::vector<std::int8_t> codes(s.inputs);
-    for (std::size_t c = 0; c < s.columns; ++c) {
-      const float scale = QuantizeColumn(std::span(weights).subspan(c * s.inputs, s.inputs),
-                                         kernels_.int8_pair_limit, codes);
-      for (std::size_t r = 0; r < s.rows; ++r) {
-        std::int64_t sum = 0;
-        for (std::size_t k = 0; k < s.inputs; ++k)
-          sum += (inputs.codes[r * q_stride + k] - inputs.zeros[r]) * codes[k];
-        const float expected = static_cast<float>(sum) * inputs.scales[r] * scale + bias[c];
-        ASSERT_EQ(got[r * out_stride + c], expected) << r << ", " << c;
+  for (const ComputeType type : Int8Types()) {
+    for (const Shape& s : kShapes) {
+      const std::size_t in_stride = RowStride(s.inputs);
+      const std::size_t out_stride = RowStride(s.columns);
+      const auto input = random.Rows(s.rows, s.inputs, in_stride, 3.0F);
+      const auto weights = random.Rows(s.columns, s.inputs, s.inputs, 0.2F);
+      const auto bias = random.Rows(1, s.columns, s.columns);
+      const auto packed =
+          PackedLinear::Pack(kernels_, type, weights, bias, s.columns, s.inputs).value();
+      const std::size_t q_stride = QuantizedStride(s.inputs);
+      const Inputs inputs(kernels_, input.data(), in_stride, s.rows, s.inputs, type);
+      std::vector<float> got(s.rows * out_stride);
+      LinearArgs args = inputs.Args(packed, input.data(), in_stride, s.rows, got);
+      kernels_.linear(args);
+      auto activated = got;
+      args.output = activated.data();
+      args.activation = Activation::kGelu;
+      kernels_.linear(args);
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        ASSERT_NEAR(activated[i], reference::Activate(got[i], Activation::kGelu), 5e-5) << got[i];
+      }
+      std::vector<std::int8_t> codes(s.inputs);
+      for (std::size_t c = 0; c < s.columns; ++c) {
+        const float scale = QuantizeColumn(std::span(weights).subspan(c * s.inputs, s.inputs),
+                                           SumRuleOf(kernels_, type), codes);
+        for (std::size_t r = 0; r < s.rows; ++r) {
+          std::int64_t sum = 0;
+          for (std::size_t k = 0; k < s.inputs; ++k)
+            sum += (inputs.codes[r * q_stride + k] - inputs.zeros[r]) * codes[k];
+          const float expected = static_cast<float>(sum) * inputs.scales[r] * scale + bias[c];
+          ASSERT_EQ(got[r * out_stride + c], expected) << r << ", " << c;
+        }
       }
     }
   }
@@ -177,7 +185,7 @@ TEST_P(KernelsTest, QuantizedRowsMatchTheDefinition) {
     std::vector<std::int32_t> zeros(5), expected_zeros(5);
     kernels_.quantize_rows(input.data(), stride, 5, columns, got.data(), scales.data(),
                            zeros.data());
-    reference::QuantizeRows(input.data(), stride, 5, columns, expected.data(),
+    reference::QuantizeRows(input.data(), stride, 5, columns, kernels_.int8_steps, expected.data(),
                             expected_scales.data(), expected_zeros.data());
     EXPECT_EQ(got, expected) << columns;
     EXPECT_EQ(scales, expected_scales);
@@ -308,12 +316,15 @@ TEST_P(KernelsTest, ARowDoesNotDependOnItsNeighbours) {
   const std::size_t in_stride = RowStride(inputs), out_stride = RowStride(columns);
   const auto input = random.Rows(rows, inputs, in_stride);
   const auto weights = random.Rows(columns, inputs, inputs);
-  for (const ComputeType type : {ComputeType::kF32, ComputeType::kBf16, ComputeType::kInt8}) {
+  std::vector<ComputeType> types = Int8Types();
+  types.push_back(ComputeType::kF32);
+  types.push_back(ComputeType::kBf16);
+  for (const ComputeType type : types) {
     const auto packed = PackedLinear::Pack(kernels_, type, weights, {}, columns, inputs).value();
     const auto run = [&](std::size_t first, std::size_t count) {
       std::vector<float> out(count * out_stride);
       const float* from = input.data() + first * in_stride;
-      const Inputs rows_of(kernels_, from, in_stride, count, inputs);
+      const Inputs rows_of(kernels_, from, in_stride, count, inputs, type);
       LinearArgs args = rows_of.Args(packed, from, in_stride, count, out);
       args.activation = Activation::kGelu;
       kernels_.linear(args);
@@ -335,41 +346,93 @@ TEST_P(KernelsTest, LinearInt8HoldsTheLargestProducts) {
   const std::size_t inputs = 384, columns = 17;
   std::vector<float> weights(columns * inputs);
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = i / inputs % 2 == 0 ? 1.0F : -1.0F;
-  const auto packed =
-      PackedLinear::Pack(kernels_, ComputeType::kInt8, weights, {}, columns, inputs).value();
-  const std::vector<std::uint8_t> codes(ReadableRows(1) * QuantizedStride(inputs), 255);
-  const float scale = 1;
-  const std::int32_t zero = 0;
-  std::vector<float> got(RowStride(columns));
-  kernels_.linear({.weights = &packed,
-                   .quantized = {codes.data(), &scale, &zero, QuantizedStride(inputs)},
-                   .rows = 1,
-                   .panel_end = packed.panels(),
-                   .output = got.data(),
-                   .output_stride = got.size()});
-  std::vector<std::int8_t> column(inputs);
-  for (std::size_t c = 0; c < columns; ++c) {
-    const float unit = QuantizeColumn(std::span(weights).subspan(c * inputs, inputs),
-                                      kernels_.int8_pair_limit, column);
-    EXPECT_GE(std::abs(column[0]), 63);
-    EXPECT_FLOAT_EQ(got[c], 255.0F * inputs * static_cast<float>(column[0]) * unit);
+  for (const ComputeType type : Int8Types()) {
+    const auto packed = PackedLinear::Pack(kernels_, type, weights, {}, columns, inputs).value();
+    const int steps = type == ComputeType::kInt8 ? kernels_.int8_steps : kFineSteps;
+    const std::vector<std::uint8_t> codes(ReadableRows(1) * QuantizedStride(inputs),
+                                          static_cast<std::uint8_t>(steps));
+    const float scale = 1;
+    const std::int32_t zero = 0;
+    std::vector<float> got(RowStride(columns));
+    kernels_.linear({.weights = &packed,
+                     .quantized = {codes.data(), &scale, &zero, QuantizedStride(inputs)},
+                     .rows = 1,
+                     .panel_end = packed.panels(),
+                     .output = got.data(),
+                     .output_stride = got.size()});
+    std::vector<std::int8_t> column(inputs);
+    for (std::size_t c = 0; c < columns; ++c) {
+      const float unit = QuantizeColumn(std::span(weights).subspan(c * inputs, inputs),
+                                        SumRuleOf(kernels_, type), column);
+      EXPECT_GE(std::abs(column[0]), 40);
+      EXPECT_FLOAT_EQ(got[c],
+                      static_cast<float>(steps) * inputs * static_cast<float>(column[0]) * unit);
+    }
   }
 }
 
-TEST(PackedLinear, NeighbouringCodesKeepToThePairLimit) {
+double SquaredError(std::span<const float> weights, std::span<const std::int8_t> codes,
+                    float scale) {
+  double error = 0;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    error += std::pow(weights[k] - codes[k] * scale, 2);
+  }
+  return error;
+}
+
+TEST(PackedLinear, SumsOfTwoCodesKeepToTheLimit) {
+  Random random(11);
+  const auto weights = random.Rows(1, 383, 383);
+  std::vector<std::int8_t> codes(383);
+  QuantizeColumn(weights, {.limit = 128, .inputs = 2}, codes);
+  int largest = 0;
+  for (std::size_t k = 0; k + 1 < codes.size(); k += 2) {
+    if (codes[k] * codes[k + 1] < 0) continue;
+    largest = std::max(largest, std::abs(codes[k] + codes[k + 1]));
+  }
+  EXPECT_LE(largest, 128);
+  EXPECT_GE(largest, 120);
+}
+
+TEST(PackedLinear, SumsOfCodesKeepToTheLimit) {
   Random random(7);
-  for (const int limit : {128, 254}) {
-    for (const std::size_t inputs : {1UL, 2UL, 7UL, 384UL}) {
-      const auto weights = random.Rows(1, inputs, inputs);
+  for (const auto& [outlier, limit] : {std::pair{1.0F, 170}, std::pair{30.0F, 128}}) {
+    for (const std::size_t inputs : {1UL, 2UL, 7UL, 30UL, 384UL}) {
+      auto weights = random.Rows(1, inputs, inputs);
+      weights[0] *= outlier;
       std::vector<std::int8_t> codes(inputs);
-      const float scale = QuantizeColumn(weights, limit, codes);
-      for (std::size_t k = 0; k < inputs; ++k) {
-        EXPECT_LE(std::fabs(weights[k] - codes[k] * scale), 0.5001F * scale);
-        if (k % 2 == 0 && k + 1 < inputs) {
-          EXPECT_LE(std::abs(codes[k] + codes[k + 1]), limit);
+      const float scale = QuantizeColumn(weights, {.limit = limit, .inputs = 4}, codes);
+      for (std::size_t first = 0; first < inputs; first += 8) {
+        for (const std::size_t half : {0UL, 2UL}) {
+          int positive = 0;
+          int negative = 0;
+          for (const std::size_t k : {0UL, 1UL, 4UL, 5UL}) {
+            if (first + half + k >= inputs) continue;
+            positive += std::max<int>(codes[first + half + k], 0);
+            negative += std::min<int>(codes[first + half + k], 0);
+          }
+          EXPECT_LE(positive, limit);
+          EXPECT_GE(negative, -limit);
         }
       }
+      // No better than without a limit, and not much worse: half a step more on average.
+      std::vector<std::int8_t> free_codes(inputs);
+      const float free_scale = QuantizeColumn(weights, {}, free_codes);
+      const double free_error = SquaredError(weights, free_codes, free_scale);
+      const double error = SquaredError(weights, codes, scale);
+      EXPECT_GE(error * (1 + 1e-6), free_error);
+      EXPECT_LE(error, 6 * free_error + 1e-3) << inputs;
     }
+  }
+}
+
+TEST(PackedLinear, WithoutALimitEveryCodeIsTheNearest) {
+  Random random(9);
+  const auto weights = random.Rows(1, 384, 384);
+  std::vector<std::int8_t> codes(384);
+  const float scale = QuantizeColumn(weights, {}, codes);
+  for (std::size_t k = 0; k < 384; ++k) {
+    EXPECT_LE(std::fabs(weights[k] - codes[k] * scale), 0.5001F * scale);
   }
 }
 

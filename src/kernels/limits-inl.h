@@ -15,7 +15,7 @@ namespace garrison {
 namespace HWY_NAMESPACE {
 
 // As many sums as hide an instruction's latency.
-inline constexpr std::size_t kSums = 10;
+inline constexpr std::size_t kSums = 8;
 
 // The compiler must think that the value changes here.
 template <typename Vector>
@@ -47,7 +47,8 @@ inline std::size_t MultiplyFloats(std::size_t rounds) {
 template <bool kVnni>
 std::size_t MultiplyCodes(std::size_t rounds) {
   const IntTag d;
-  Int a = hn::Set(d, 0x01020304);
+  Int a0 = hn::Set(d, 0x01020304);
+  Int a1 = hn::Set(d, 0x05060708);
   const Int b = hn::Set(d, 0x04030201);
   Int sums[kSums];
 #pragma GCC unroll 16
@@ -55,13 +56,14 @@ std::size_t MultiplyCodes(std::size_t rounds) {
   for (std::size_t i = 0; i < rounds; ++i) {
 #pragma GCC unroll 16
     for (Int& sum : sums) {
-      Obscure(a);
-      AddQuads<kVnni>(a, b, sum);
+      Obscure(a0);
+      Obscure(a1);
+      AddQuads<kVnni>(a0, b, a1, b, sum);
     }
   }
 #pragma GCC unroll 16
   for (Int& sum : sums) Obscure(sum);
-  return rounds * kSums * kLanes * 4 * 2;
+  return rounds * kSums * kLanes * 8 * 2;
 }
 
 // bf16 weights are widened and multiplied as floats.
@@ -72,7 +74,7 @@ std::size_t MultiplyRegisters(ComputeType type, std::size_t rounds) {
 
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX3
 inline std::size_t MultiplyTileRegisters(ComputeType type, std::size_t rounds) {
-  if (type == ComputeType::kF32) return MultiplyFloats(rounds);
+  if (type != ComputeType::kInt8 && type != ComputeType::kBf16) return MultiplyFloats(rounds);
   const Tiles tiles;
   ClearSums<true>();
   asm volatile("tilezero %tmm4\n\ttilezero %tmm5\n\ttilezero %tmm6\n\ttilezero %tmm7");

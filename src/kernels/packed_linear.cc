@@ -18,6 +18,10 @@ constexpr std::size_t kCacheLine = 64;
 // below 2^31 together.
 constexpr std::size_t kMostInt8Inputs = 32'000;
 
+bool HasCodes(ComputeType type) {
+  return type == ComputeType::kInt8 || type == ComputeType::kInt8Fine;
+}
+
 std::size_t RoundUp(std::size_t value, std::size_t step) {
   return (value + step - 1) / step * step;
 }
@@ -29,6 +33,7 @@ std::size_t BytesPerPanel(ComputeType type, std::size_t inputs, const PanelLayou
     case ComputeType::kBf16:
       return RoundUp(inputs, layout.bf16_depth) * layout.columns * sizeof(std::uint16_t);
     case ComputeType::kInt8:
+    case ComputeType::kInt8Fine:
       return RoundUp(inputs, layout.int8_depth) * layout.columns;
   }
   return 0;
@@ -58,7 +63,8 @@ void PackColumn(ComputeType type, std::span<const float> column, std::span<const
       }
       return;
     }
-    case ComputeType::kInt8: {
+    case ComputeType::kInt8:
+    case ComputeType::kInt8Fine: {
       auto* to = reinterpret_cast<std::int8_t*>(panel);
       for (std::size_t k = 0; k < codes.size(); ++k) {
         to[(k / 4 * layout.columns + slot) * 4 + k % 4] = codes[k];
@@ -78,6 +84,8 @@ std::string_view ComputeTypeName(ComputeType type) {
       return "bf16";
     case ComputeType::kInt8:
       return "int8";
+    case ComputeType::kInt8Fine:
+      return "int8-fine";
   }
   return "unknown";
 }
@@ -91,25 +99,116 @@ float FromBf16(std::uint16_t value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }
 
-float QuantizeColumn(std::span<const float> weights, int pair_limit, std::span<std::int8_t> codes) {
+namespace {
+
+constexpr std::size_t kSumBlock = 8;
+
+// Which sum of its block an input goes into.
+std::size_t SumOf(const SumRule& rule, std::size_t input) {
+  return rule.inputs == 4 ? input / 2 % 2 : input / 2 % 4;
+}
+
+// The largest sum of the weights of one sign.
+float LargestSum(std::span<const float> weights, const SumRule& rule) {
   float largest = 0;
-  float largest_pair = 0;
-  for (std::size_t k = 0; k < weights.size(); k += 2) {
-    const float a = weights[k];
-    const float b = k + 1 < weights.size() ? weights[k + 1] : 0.0F;
-    largest = std::max({largest, std::fabs(a), std::fabs(b)});
-    largest_pair = std::max({largest_pair, std::max(a, 0.0F) + std::max(b, 0.0F),
-                             std::max(-a, 0.0F) + std::max(-b, 0.0F)});
+  for (std::size_t first = 0; first < weights.size(); first += kSumBlock) {
+    float positive[4] = {};
+    float negative[4] = {};
+    const std::size_t end = std::min(first + kSumBlock, weights.size());
+    for (std::size_t k = first; k < end; ++k) {
+      const std::size_t sum = SumOf(rule, k - first);
+      positive[sum] += std::max(weights[k], 0.0F);
+      negative[sum] += std::max(-weights[k], 0.0F);
+    }
+    for (std::size_t sum = 0; sum < 4; ++sum) {
+      largest = std::max({largest, positive[sum], negative[sum]});
+    }
   }
-  // Less one: rounding may add a half to each.
-  const float scale = std::max(largest / 127.0F, largest_pair / static_cast<float>(pair_limit - 1));
+  return largest;
+}
+
+// Lowers the codes of `sign` in one block until each of its sums is within the limit: one step at
+// a time, that which adds the least error.
+void KeepToLimit(std::span<const float> weights, float inverse, int sign, const SumRule& rule,
+                 std::span<std::int8_t> codes) {
+  for (std::size_t sum = 0; sum < kSumBlock / rule.inputs; ++sum) {
+    int total = 0;
+    for (std::size_t k = 0; k < codes.size(); ++k) {
+      if (SumOf(rule, k) == sum) total += std::max(sign * codes[k], 0);
+    }
+    for (; total > rule.limit; --total) {
+      std::size_t most = codes.size();
+      float excess = 0;
+      for (std::size_t k = 0; k < codes.size(); ++k) {
+        if (SumOf(rule, k) != sum || sign * codes[k] <= 0) continue;
+        const float over =
+            static_cast<float>(sign) * (static_cast<float>(codes[k]) - weights[k] * inverse);
+        if (most == codes.size() || over > excess) {
+          most = k;
+          excess = over;
+        }
+      }
+      codes[most] = static_cast<std::int8_t>(codes[most] - sign);
+    }
+  }
+}
+
+// Codes for one scale; returns the squared error.
+double RoundColumn(std::span<const float> weights, float scale, const SumRule& rule,
+                   std::span<std::int8_t> codes) {
   // A column of denormals has no usable scale; it contributes nothing.
   const float inverse = scale > 1e-35F ? 1.0F / scale : 0.0F;
   for (std::size_t k = 0; k < weights.size(); ++k) {
-    const float code = std::clamp(std::nearbyint(weights[k] * inverse), -127.0F, 127.0F);
-    codes[k] = static_cast<std::int8_t>(code);
+    codes[k] =
+        static_cast<std::int8_t>(std::clamp(std::nearbyint(weights[k] * inverse), -127.0F, 127.0F));
   }
-  return scale;
+  if (rule.limit < kNoSumLimit) {
+    for (std::size_t first = 0; first < weights.size(); first += kSumBlock) {
+      const std::size_t count = std::min(kSumBlock, weights.size() - first);
+      for (const int sign : {1, -1}) {
+        KeepToLimit(weights.subspan(first, count), inverse, sign, rule,
+                    codes.subspan(first, count));
+      }
+    }
+  }
+  double error = 0;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    const float difference = weights[k] - static_cast<float>(codes[k]) * scale;
+    error += static_cast<double>(difference) * difference;
+  }
+  return error;
+}
+
+}  // namespace
+
+float QuantizeColumn(std::span<const float> weights, const SumRule& rule,
+                     std::span<std::int8_t> codes) {
+  float largest = 0;
+  for (const float weight : weights) largest = std::max(largest, std::fabs(weight));
+  const float finest = largest / 127.0F;
+  const float safe =
+      rule.limit < kNoSumLimit
+          ? std::max(finest, LargestSum(weights, rule) / static_cast<float>(rule.limit))
+          : finest;
+  // A scale at which no sum is too large makes all steps coarse for the sake of a few sums; a finer
+  // one lowers the codes of these.
+  constexpr float kStep = 0.95F;
+  float best_scale = safe;
+  double best_error = RoundColumn(weights, safe, rule, codes);
+  for (float scale = safe * kStep; scale >= finest; scale *= kStep) {
+    const double error = RoundColumn(weights, scale, rule, codes);
+    if (error > 1.2 * best_error) break;  // past the minimum
+    if (error >= best_error) continue;
+    best_error = error;
+    best_scale = scale;
+  }
+  RoundColumn(weights, best_scale, rule, codes);
+  return best_scale;
+}
+
+SumRule SumRuleOf(const Kernels& kernels, ComputeType type) {
+  if (type == ComputeType::kInt8Fine) return {.limit = kFineSumLimit, .inputs = 2};
+  return {.limit = kernels.int8_sum_limit, .inputs = 4};
 }
 
 PackedLinear PackedLinear::Shaped(const PanelLayout& layout, ComputeType type, std::size_t columns,
@@ -125,7 +224,7 @@ PackedLinear PackedLinear::Shaped(const PanelLayout& layout, ComputeType type, s
 }
 
 std::size_t PackedLinear::block_bytes() const {
-  return panels_ * panel_bytes_ + (type_ == ComputeType::kInt8 ? 3 : 1) * column_bytes_;
+  return panels_ * panel_bytes_ + (HasCodes(type_) ? 3 : 1) * column_bytes_;
 }
 
 void PackedLinear::SetBlock(std::span<const std::byte> block, std::shared_ptr<const void> owner) {
@@ -133,7 +232,7 @@ void PackedLinear::SetBlock(std::span<const std::byte> block, std::shared_ptr<co
   owner_ = std::move(owner);
   const std::byte* columns = block.data() + panels_ * panel_bytes_;
   bias_ = reinterpret_cast<const float*>(columns);
-  if (type_ != ComputeType::kInt8) return;
+  if (!HasCodes(type_)) return;
   scales_ = reinterpret_cast<const float*>(columns + column_bytes_);
   code_sums_ = reinterpret_cast<const std::int32_t*>(columns + 2 * column_bytes_);
 }
@@ -155,7 +254,7 @@ Result<PackedLinear> PackedLinear::View(const PanelLayout& layout, ComputeType t
 Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type,
                                         std::span<const float> weights, std::span<const float> bias,
                                         std::size_t columns, std::size_t inputs) {
-  if (type == ComputeType::kInt8 && inputs > kMostInt8Inputs) {
+  if (HasCodes(type) && inputs > kMostInt8Inputs) {
     return Fail(Code::kOutOfRange, "int8 sums hold at most {} inputs, the layer has {}; use bf16",
                 kMostInt8Inputs, inputs);
   }
@@ -176,7 +275,7 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
   std::copy(bias.begin(), bias.end(), biases);
 
   const std::size_t width = kernels.panel.columns;
-  std::vector<std::int8_t> codes(type == ComputeType::kInt8 ? inputs : 0);
+  std::vector<std::int8_t> codes(HasCodes(type) ? inputs : 0);
   for (std::size_t c = 0; c < columns; ++c) {
     const auto column = weights.subspan(c * inputs, inputs);
     for (std::size_t k = 0; k < inputs; ++k) {
@@ -185,10 +284,10 @@ Result<PackedLinear> PackedLinear::Pack(const Kernels& kernels, ComputeType type
                     column[k], c, k);
       }
     }
-    if (type == ComputeType::kInt8) {
+    if (HasCodes(type)) {
       auto* const scales = reinterpret_cast<float*>(per_column + packed.column_bytes_);
       auto* const sums = reinterpret_cast<std::int32_t*>(per_column + 2 * packed.column_bytes_);
-      scales[c] = QuantizeColumn(column, kernels.int8_pair_limit, codes);
+      scales[c] = QuantizeColumn(column, SumRuleOf(kernels, type), codes);
       sums[c] = std::accumulate(codes.begin(), codes.end(), 0);
     }
     PackColumn(type, column, codes, c % width, kernels.panel,

@@ -14,15 +14,16 @@ namespace garrison {
 
 struct Kernels;
 
-enum class ComputeType : std::uint8_t { kF32, kBf16, kInt8 };
+// kInt8Fine: int8 with finer codes than kInt8 has on machines that sum products in 16 bits, slower.
+enum class ComputeType : std::uint8_t { kF32, kBf16, kInt8, kInt8Fine };
 
-// "f32", "bf16", "int8".
+// "f32", "bf16", "int8", "int8-fine".
 std::string_view ComputeTypeName(ComputeType type);
 
 // How an instruction set wants panels of weights.
 struct PanelLayout {
   std::size_t columns = 0;     // output columns of a panel
-  std::size_t int8_depth = 4;  // the inputs of int8 panels are padded to a multiple of this
+  std::size_t int8_depth = 8;  // the inputs of int8 panels are padded to a multiple of this
   // Of bf16 panels. 1: a 32-bit lane holds two columns; otherwise two inputs.
   std::size_t bf16_depth = 1;
 
@@ -35,7 +36,8 @@ struct PanelLayout {
 //   bf16  the upper halves of floats, rounded to nearest even; 32-bit lane l of a row holds column
 //         l in its low and column l + columns / 2 in its high half, or, with a depth above 1,
 //         [k / 2][columns][2]
-//   int8  [k / 4][columns][4] codes; weight = code * scale[column], symmetric per output column
+//   int8, int8-fine  [k / 4][columns][4] codes; weight = code * scale[column], symmetric per output
+//         column
 // Immutable after construction.
 class PackedLinear {
  public:
@@ -60,9 +62,9 @@ class PackedLinear {
   const std::byte* panel(std::size_t i) const { return block_.data() + i * panel_bytes_; }
   // Padded with zeros to whole panels.
   const float* bias() const { return bias_; }
-  const float* scales() const { return scales_; }               // null unless int8
+  const float* scales() const { return scales_; }               // null for f32, bf16
   const std::int32_t* code_sums() const { return code_sums_; }  // of each column's codes
-  // All of it: panels, bias, and for int8 scales and sums, each on a 64-byte boundary.
+  // All of it: panels, bias, and for both int8 scales and sums, each on a 64-byte boundary.
   std::span<const std::byte> block() const { return block_; }
 
  private:
@@ -85,9 +87,20 @@ class PackedLinear {
   std::shared_ptr<const void> owner_;
 };
 
-// The code of each weight of one output column, in [-127, 127], so that codes 2i and 2i + 1 add up
-// to no more than `pair_limit` where they have one sign; returns the scale.
-float QuantizeColumn(std::span<const float> weights, int pair_limit, std::span<std::int8_t> codes);
+// No four codes add up to more.
+inline constexpr int kNoSumLimit = 4 * 127;
+
+// Codes of one sign may add up to no more than `limit` over `inputs` inputs: two neighbours, or
+// four, which are 8i + {0, 1, 4, 5} and 8i + {2, 3, 6, 7}.
+struct SumRule {
+  int limit = kNoSumLimit;
+  std::size_t inputs = 4;
+};
+
+// The code of each weight of one output column, in [-127, 127]; returns the scale, chosen for the
+// least squared error.
+float QuantizeColumn(std::span<const float> weights, const SumRule& rule,
+                     std::span<std::int8_t> codes);
 
 // Rounded to nearest even, as the upper half of the float.
 std::uint16_t ToBf16(float value);

@@ -37,7 +37,8 @@ void Linear(std::span<const float> input, std::size_t input_stride, std::size_t 
 }
 
 void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows,
-                  std::size_t columns, std::uint8_t* codes, float* scales, std::int32_t* zeros) {
+                  std::size_t columns, int steps, std::uint8_t* codes, float* scales,
+                  std::int32_t* zeros) {
   for (std::size_t r = 0; r < rows; ++r) {
     const float* x = input + r * input_stride;
     std::uint8_t* to = codes + r * QuantizedStride(columns);
@@ -47,13 +48,13 @@ void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows
       low = std::min(low, x[c]);
       high = std::max(high, x[c]);
     }
-    scales[r] = (high - low) / 255.0F;
+    scales[r] = (high - low) / static_cast<float>(steps);
     const float inverse = scales[r] > 1e-35F ? 1.0F / scales[r] : 0.0F;
     const float zero = std::nearbyint(-low * inverse);
     zeros[r] = static_cast<std::int32_t>(zero);
     for (std::size_t c = 0; c < QuantizedStride(columns); ++c) {
       const float code = c < columns ? std::nearbyint(x[c] * inverse) + zero : 0.0F;
-      to[c] = static_cast<std::uint8_t>(std::clamp(code, 0.0F, 255.0F));
+      to[c] = static_cast<std::uint8_t>(std::clamp(code, 0.0F, static_cast<float>(steps)));
     }
   }
 }

@@ -14,7 +14,8 @@ void Linear(std::span<const float> input, std::size_t input_stride, std::size_t 
 
 // As Kernels::quantize_rows.
 void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows,
-                  std::size_t columns, std::uint8_t* codes, float* scales, std::int32_t* zeros);
+                  std::size_t columns, int steps, std::uint8_t* codes, float* scales,
+                  std::int32_t* zeros);
 
 // As Kernels::layer_norm.
 void LayerNorm(float* x, std::size_t stride, std::size_t rows, std::size_t columns,

@@ -56,6 +56,7 @@ void LayerNorm(float* x, std::size_t stride, std::size_t rows, std::size_t colum
   }
 }
 
+template <int kSteps>
 HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
                             std::uint8_t* HWY_RESTRICT codes, float& scale, std::int32_t& zero) {
   const FloatTag d;
@@ -70,12 +71,12 @@ HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
   }
   const float lowest = hn::GetLane(hn::MinOfLanes(d, low));
   const float highest = hn::GetLane(hn::MaxOfLanes(d, high));
-  scale = (highest - lowest) / 255.0F;
+  scale = (highest - lowest) / static_cast<float>(kSteps);
   const Float inverse = hn::Set(d, scale > 1e-35F ? 1.0F / scale : 0.0F);
   // The code of x is round(x / scale) + zero, so that 0 is exact.
   const Int zeros = hn::NearestInt(hn::Mul(hn::Set(d, -lowest), inverse));
   zero = hn::GetLane(zeros);
-  const Int most = hn::Set(di, 255);
+  const Int most = hn::Set(di, kSteps);
   for (std::size_t c = 0; c < QuantizedStride(columns); c += kLanes) {
     if (c >= columns) {
       hn::StoreU(hn::Zero(d8), d8, codes + c);
@@ -89,11 +90,12 @@ HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT x, std::size_t columns,
   }
 }
 
+template <int kSteps>
 void QuantizeRows(const float* input, std::size_t input_stride, std::size_t rows,
                   std::size_t columns, std::uint8_t* codes, float* scales, std::int32_t* zeros) {
   const std::size_t stride = QuantizedStride(columns);
   for (std::size_t r = 0; r < rows; ++r) {
-    QuantizeRow(input + r * input_stride, columns, codes + r * stride, scales[r], zeros[r]);
+    QuantizeRow<kSteps>(input + r * input_stride, columns, codes + r * stride, scales[r], zeros[r]);
   }
 }
 

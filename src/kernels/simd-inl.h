@@ -57,20 +57,20 @@ HWY_INLINE void MultiplyF32(const float* HWY_RESTRICT input, std::size_t stride,
   }
 }
 
-// Runs tile.operator()<R>(row) over `rows` rows in tiles of kTileRows and one smaller tile.
-template <typename Tile, std::size_t kRows = kTileRows - 1>
+// Runs tile.operator()<R>(row) over `rows` rows in tiles of kMost and one smaller tile.
+template <std::size_t kRows, typename Tile>
 HWY_INLINE void LastTile(std::size_t row, std::size_t rows, const Tile& tile) {
   if constexpr (kRows > 0) {
     if (rows == kRows) return tile.template operator()<kRows>(row);
-    LastTile<Tile, kRows - 1>(row, rows, tile);
+    LastTile<kRows - 1>(row, rows, tile);
   }
 }
 
-template <typename Tile>
+template <std::size_t kMost, typename Tile>
 HWY_INLINE void ForEachTile(std::size_t rows, const Tile& tile) {
   std::size_t row = 0;
-  for (; row + kTileRows <= rows; row += kTileRows) tile.template operator()<kTileRows>(row);
-  if (row < rows) LastTile(row, rows - row, tile);
+  for (; row + kMost <= rows; row += kMost) tile.template operator()<kMost>(row);
+  if (row < rows) LastTile<kMost - 1>(row, rows - row, tile);
 }
 
 }  // namespace HWY_NAMESPACE

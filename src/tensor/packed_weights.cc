@@ -26,7 +26,8 @@ constexpr std::size_t kAlign = 64;
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 40;
 constexpr std::size_t kMaxDepth = 6;
 
-constexpr std::array kTypes = {ComputeType::kF32, ComputeType::kBf16, ComputeType::kInt8};
+constexpr std::array kTypes = {ComputeType::kF32, ComputeType::kBf16, ComputeType::kInt8,
+                               ComputeType::kInt8Fine};
 
 std::string_view TextOf(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
