@@ -16,8 +16,8 @@ std::uint64_t GenerationOf(std::uint64_t state) { return state >> (2 * kIndexBit
 std::uint64_t CountOf(std::uint64_t state) { return state >> kIndexBits & kIndexMask; }
 std::uint64_t NextOf(std::uint64_t state) { return state & kIndexMask; }
 
-// One forward pass asks for many short pieces of work in a row: a helper looks for the next one for
-// about 50 us before it sleeps.
+// One forward pass asks for many short pieces of work in a row, and sleeping takes longer than most
+// of them: about 50 us.
 constexpr int kSpins = 4000;
 
 void Pause() {
@@ -30,7 +30,8 @@ void Pause() {
 
 }  // namespace
 
-WorkerTeam::WorkerTeam(std::size_t threads) {
+WorkerTeam::WorkerTeam(std::size_t threads, double cpus)
+    : spins_(cpus < static_cast<double>(threads) ? 0 : kSpins) {
   CHECK(threads > 0);
   helpers_.reserve(threads - 1);
   for (std::size_t i = 1; i < threads; ++i) helpers_.emplace_back([this] { Help(); });
@@ -58,7 +59,12 @@ void WorkerTeam::Run(std::size_t count, FunctionRef<void(std::size_t)> task) {
   wake_.fetch_add(1, std::memory_order_release);
   wake_.notify_all();
   Work(generation);
-  while (done_.load(std::memory_order_acquire) != count) Pause();
+  for (int spin = 0; spin < spins_ && done_.load(std::memory_order_acquire) != count; ++spin) {
+    Pause();
+  }
+  for (std::size_t done = 0; (done = done_.load(std::memory_order_acquire)) != count;) {
+    done_.wait(done, std::memory_order_acquire);
+  }
 }
 
 void WorkerTeam::Work(std::uint64_t generation) {
@@ -67,7 +73,7 @@ void WorkerTeam::Work(std::uint64_t generation) {
     if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
     // The claimed index keeps the caller inside Run(), so the task is alive.
     (*task_.load(std::memory_order_relaxed))(NextOf(state));
-    done_.fetch_add(1, std::memory_order_acq_rel);
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == CountOf(state)) done_.notify_all();
     state = state_.load(std::memory_order_acquire);
   }
 }
@@ -75,7 +81,7 @@ void WorkerTeam::Work(std::uint64_t generation) {
 void WorkerTeam::Help() {
   std::uint32_t seen = 0;
   while (true) {
-    for (int spin = 0; spin < kSpins && wake_.load(std::memory_order_acquire) == seen; ++spin) {
+    for (int spin = 0; spin < spins_ && wake_.load(std::memory_order_acquire) == seen; ++spin) {
       Pause();
     }
     wake_.wait(seen, std::memory_order_acquire);

@@ -17,8 +17,9 @@ namespace garrison {
 // work alone.
 class WorkerTeam {
  public:
-  // REQUIRES: threads > 0; the caller of Run() is one of them.
-  explicit WorkerTeam(std::size_t threads);
+  // REQUIRES: threads > 0; the caller of Run() is one of them. Who waits looks for 50 us before it
+  // sleeps, if there are processors for all (`cpus`): otherwise it would take time from the others.
+  WorkerTeam(std::size_t threads, double cpus);
   ~WorkerTeam();
   WorkerTeam(const WorkerTeam&) = delete;
   WorkerTeam& operator=(const WorkerTeam&) = delete;
@@ -34,6 +35,7 @@ class WorkerTeam {
   // Claims and runs indexes of `generation` until none are left.
   void Work(std::uint64_t generation);
 
+  const int spins_;
   // Own synchronisation. generation << 40 | count << 20 | next index: one word, so that a helper
   // that comes late can only claim what still belongs to the work it saw.
   std::atomic<std::uint64_t> state_{0};

@@ -8,8 +8,10 @@ namespace garrison {
 namespace {
 
 TEST(WorkerTeam, RunsEveryIndexOnce) {
-  for (const std::size_t threads : {1UL, 2UL, 5UL}) {
-    WorkerTeam team(threads);
+  // Spinning and sleeping at once.
+  for (const auto& [threads, cpus] : {std::pair{1UL, 1.0}, std::pair{2UL, 2.0}, std::pair{2UL, 0.5},
+                                      std::pair{5UL, 5.0}, std::pair{5UL, 2.0}}) {
+    WorkerTeam team(threads, cpus);
     for (std::size_t round = 0; round < 2000; ++round) {
       const std::size_t count = round % 17;
       std::vector<std::atomic<int>> ran(count);
@@ -20,7 +22,7 @@ TEST(WorkerTeam, RunsEveryIndexOnce) {
 }
 
 TEST(WorkerTeam, SeveralCallersAtOnceAllFinish) {
-  WorkerTeam team(3);
+  WorkerTeam team(3, 1.5);
   std::atomic<std::size_t> total{0};
   std::vector<std::thread> callers;
   for (int c = 0; c < 4; ++c) {

@@ -106,7 +106,7 @@ TEST_P(EncoderMemory, APassAllocatesNothingOnceItHasRunAndKeepsToItsBound) {
       Encoder::Load(weights, Spec(), {.isa = DetectIsa(), .type = GetParam(), .bf16_layers = {}})
           .value();
   for (const std::size_t threads : {1UL, 3UL}) {
-    WorkerTeam team(threads);
+    WorkerTeam team(threads, 2);
     WorkerTeam* const used = threads == 1 ? nullptr : &team;
     EncoderWorkspace workspace;
     const std::vector<std::int32_t> ids(40, 7);

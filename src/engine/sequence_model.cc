@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/cpu.h"
 #include "base/hash.h"
 #include "tensor/content_hash.h"
 #include "tensor/packed_weights.h"
@@ -63,7 +64,7 @@ Result<std::shared_ptr<const SequenceModel>> SequenceModel::Load(ModelFolder fol
 SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
     : folder_(std::move(folder)),
       compute_(options.compute),
-      team_(std::make_unique<WorkerTeam>(options.threads)),
+      team_(std::make_unique<WorkerTeam>(options.threads, ReadCpuBudget().cpus())),
       workspaces_(options.idle) {}
 
 Result<> SequenceModel::LoadEncoder(const Options& options) {
