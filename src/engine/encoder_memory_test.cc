@@ -2,36 +2,14 @@
 // program.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "engine/encoder.h"
+#include "engine/test_allocations.h"
 #include "tensor/packed_weights.h"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-
-void* Allocate(std::size_t size, std::size_t align) {
-  ++allocations;
-  void* memory = std::aligned_alloc(align, (size + align - 1) / align * align);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return Allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t align) {
-  return Allocate(size, static_cast<std::size_t>(align));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace garrison {
 namespace {
@@ -117,9 +95,9 @@ TEST_P(EncoderMemory, APassAllocatesNothingOnceItHasRunAndKeepsToItsBound) {
     const std::size_t bound = encoder->WorkspaceBytes(60, 40, threads);
     EXPECT_LE(workspace.bytes(), bound);
     EXPECT_GE(workspace.bytes(), bound / 2) << "a bound that says nothing";
-    const std::size_t before = allocations;
+    const std::size_t before = Allocations();
     ASSERT_TRUE(encoder->Forward(workspace.batch, workspace, used));
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(Allocations(), before);
   }
 }
 
