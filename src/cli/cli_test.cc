@@ -239,8 +239,8 @@ TEST_F(CliTest, BenchGridMeasuresTokenIds) {
 TEST_F(CliTest, BenchLimitsAndMemoryMeasure) {
   const auto limits = Run({"bench", "--limits", "--json"});
   ASSERT_EQ(limits.code, 0) << limits.err;
-  for (const char* name : {"f32_gflops", "bf16_gflops", "int8_gops", "l2_gb_s", "l3_gb_s",
-                           "memory_gb_s"}) {
+  for (const char* name :
+       {"f32_gflops", "bf16_gflops", "int8_gops", "l2_gb_s", "l3_gb_s", "memory_gb_s"}) {
     EXPECT_GT(nlohmann::json::parse(limits.out)[name].get<double>(), 0.01) << name;
   }
   const auto memory = Run({"bench", "--memory", "--json"});
