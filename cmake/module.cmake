@@ -14,6 +14,6 @@ function(garrison_module name)
     target_compile_definitions(${name}_test PRIVATE
       GARRISON_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${name} COMMAND ${name}_test)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${GARRISON_TEST_ENVIRONMENT}")
   endif()
 endfunction()
