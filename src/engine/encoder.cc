@@ -175,15 +175,6 @@ const PackedLinear* Encoder::FindLinear(const std::string& label) const {
   return nullptr;
 }
 
-std::size_t Encoder::bytes() const {
-  std::size_t total = relative_bias_.size() * sizeof(float);
-  for (const Layer& layer : layers_) {
-    total += layer.qkv.block().size() + layer.attention_output.block().size() +
-             layer.up.block().size() + layer.down.block().size();
-  }
-  return total;
-}
-
 std::size_t Encoder::WorkspaceBytes(std::size_t tokens, std::size_t longest,
                                     std::size_t threads) const {
   const std::size_t floats =

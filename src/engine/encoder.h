@@ -72,7 +72,6 @@ class Encoder {
   // Names of the linear layers ("layer.3.up") with the type each is computed in.
   std::vector<std::pair<std::string, ComputeType>> LinearTypes() const;
   const PackedLinear* FindLinear(const std::string& label) const;
-  std::size_t bytes() const;  // of packed weights
   // No pass over so many tokens, in sequences of at most `longest`, on so many threads, lets its
   // workspace grow beyond this many bytes.
   std::size_t WorkspaceBytes(std::size_t tokens, std::size_t longest, std::size_t threads) const;

@@ -104,22 +104,27 @@ const char* Variable(const char* name) {
   return value == nullptr || *value == '\0' ? nullptr : value;
 }
 
-// Made if it is not there. Empty where there is to be none, or none can be made: then every start
-// packs anew.
-std::filesystem::path CacheFolder(const std::string& setting) {
-  if (setting == "off") return {};
+// Made if it is not there. Empty where there is to be none, or the default one cannot be made: then
+// every start packs anew. PERMISSION_DENIED when that is so of the one that was asked for.
+Result<std::filesystem::path> CacheFolder(const std::string& setting) {
+  if (setting == "off") return std::filesystem::path();
   std::filesystem::path folder = setting;
   if (setting.empty()) {
     const char* cache = Variable("XDG_CACHE_HOME");
     const char* home = Variable("HOME");
-    if (cache == nullptr && home == nullptr) return {};
+    if (cache == nullptr && home == nullptr) return std::filesystem::path();
     folder =
         (cache != nullptr ? std::filesystem::path(cache) : std::filesystem::path(home) / ".cache") /
         "garrison";
   }
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  return failed ? std::filesystem::path() : folder;
+  if (!failed) return folder;
+  if (setting.empty()) return std::filesystem::path();
+  return FailAt(
+      "engine.cache", Code::kPermissionDenied,
+      "expected a folder for packed weights, cannot make {}: {}; name another one, or off", setting,
+      failed.message());
 }
 
 Result<> CheckLayerNames(const Encoder& encoder, const std::vector<std::string>& names) {
@@ -173,7 +178,7 @@ Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSetti
   options.threads =
       engine.threads > 0 ? static_cast<std::size_t>(engine.threads) : ReadCpuBudget().threads;
   options.idle = std::chrono::milliseconds(engine.idle_ms);
-  options.cache = CacheFolder(engine.cache);
+  ASSIGN_OR_RETURN(options.cache, CacheFolder(engine.cache));
   options.cache_bytes = static_cast<std::uint64_t>(engine.cache_bytes);
   ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model,
                    SequenceModel::Load(std::move(folder), options));

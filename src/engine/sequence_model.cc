@@ -82,9 +82,9 @@ Result<> SequenceModel::LoadEncoder(const Options& options) {
       options.cache / (Sha256Hex(key).substr(0, kFileNameDigits) + ".packed");
   Result<PackedLayers> kept = ReadPackedWeights(file, key, layout);
   if (kept) layers = *std::move(kept);
-  const bool found = !layers.empty();
+  const std::size_t found = layers.size();
   RETURN_IF_ERROR(load());
-  if (!found && WritePackedWeights(file, key, layers)) {
+  if (layers.size() > found && WritePackedWeights(file, key, layers)) {
     PrunePackedWeights(options.cache, options.cache_bytes);
     kept = ReadPackedWeights(file, key, layout);
     if (kept) {
@@ -302,15 +302,6 @@ Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
 }
 
 // ---------------------------------------------------------------- sequences to hidden states
-
-std::size_t SequenceModel::WorkspaceBytesMax() const {
-  // One group on all threads, or each thread with a group of its own.
-  const std::size_t longest = encoder_->spec().max_tokens();
-  const std::size_t threads = team_->threads();
-  const std::size_t group = std::max(kMostGroupTokens, longest);
-  return std::max(encoder_->WorkspaceBytes(group, longest, threads),
-                  threads * encoder_->WorkspaceBytes(group, longest, 1));
-}
 
 Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestContext& context,
                             const Take& take) const {

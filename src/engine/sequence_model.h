@@ -76,10 +76,6 @@ class SequenceModel {
   std::string ComputeName() const;
   // Everything but the dimension and what the head says of itself.
   ModelInfo Info() const;
-  // Working memory that one request takes at most, whatever its size, and what is kept between
-  // requests.
-  std::size_t WorkspaceBytesMax() const;
-  std::size_t WorkspaceBytesKept() const { return workspaces_.bytes(); }
   // For layers of heads.
   const ComputeOptions& compute() const { return compute_; }
 

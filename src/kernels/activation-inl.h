@@ -53,8 +53,8 @@ HWY_INLINE Float GeluForCodes(Float x) {
                                     -1.174515486e-02F, -8.946009912e-03F, 5.194969475e-02F,
                                     -6.923135370e-02F, 3.391611576e-02F};
   const FloatTag d;
-  const Float size = hn::Min(hn::Abs(x), hn::Set(d, 4.3F));
-  return hn::Sub(hn::Max(x, hn::Zero(d)), Polynomial(kBump, hn::Sub(size, hn::Set(d, 2.15F))));
+  const Float size = hn::Min(hn::Set(d, 4.3F), hn::Abs(x));
+  return hn::Sub(hn::Max(hn::Zero(d), x), Polynomial(kBump, hn::Sub(size, hn::Set(d, 2.15F))));
 }
 
 template <Activation kActivation, bool kForCodes>

@@ -74,7 +74,7 @@ HWY_INLINE Float ExpOfNegative(Float x) {
   const IntTag di;
   const Float magic = hn::Set(d, 12582912.0F);  // 1.5 * 2^23
   const Float log2e = hn::Set(d, 1.44269504F);
-  x = hn::Max(x, hn::Set(d, -86.0F));
+  x = hn::Max(hn::Set(d, -86.0F), x);  // in this order NaN stays NaN, and the result is refused
   const Float rounded = hn::MulAdd(x, log2e, magic);
   const Float fraction = hn::MulSub(x, log2e, hn::Sub(rounded, magic));
   const Int power = hn::BitCast(di, Polynomial(kPowers, fraction));

@@ -280,6 +280,36 @@ TEST_P(KernelsTest, AttentionMatchesTheDefinitionAndKeepsToItsColumns) {
   }
 }
 
+// Numbers that have overflowed must reach the output, where they are refused.
+TEST_P(KernelsTest, AttentionKeepsWhatIsNotFinite) {
+  for (const float bad :
+       {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    const std::size_t tokens = 5, head = 32, stride = RowStride(3 * head);
+    Random random(10);
+    auto qkv = random.Rows(tokens, 3 * head, stride);
+    qkv[2 * stride + head + 3] = bad;  // of a key
+    qkv[stride + 3] = 1;               // of a query: its score is +infinity or not a number
+    std::vector<float> scratch(kernels_.attention_scratch(tokens, head) + 16);
+    float* aligned = scratch.data();
+    while (reinterpret_cast<std::uintptr_t>(aligned) % 64 != 0) ++aligned;
+    for (const auto attention : {kernels_.attention, kernels_.attention_bf16}) {
+      std::vector<float> got(tokens * head);
+      attention({.query = qkv.data(),
+                 .key = qkv.data() + head,
+                 .value = qkv.data() + 2 * head,
+                 .stride = stride,
+                 .tokens = tokens,
+                 .queries = tokens,
+                 .head_size = head,
+                 .scratch = aligned,
+                 .output = got.data(),
+                 .output_stride = head});
+      EXPECT_FALSE(std::all_of(got.begin(), got.end(), [](float x) { return std::isfinite(x); }))
+          << bad;
+    }
+  }
+}
+
 TEST_P(KernelsTest, RoundedRowsMatchTheDefinition) {
   if (kernels_.round_rows == nullptr) GTEST_SKIP() << "bf16 layers read floats at this level";
   Random random(8);
