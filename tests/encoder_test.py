@@ -444,6 +444,110 @@ class Service(TextCase):
         self.assertIn("22 tokens, the model reads 16", body["error"]["message"])
 
 
+class PackedWeights(Case):
+    """What is kept on disk between starts, and the memory of passes."""
+
+    def setUp(self):
+        super().setUp()
+        self.sentence_folder(self.make(21))
+        self.lines = inputs(self.make(21), count=6)
+        self.cache = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.cache)
+
+    def make(self, seed):
+        return ReferenceModel("bert", seed=seed, vocabulary=300, hidden=256, heads=4, ffn=1024, layers=4, positions=128)
+
+    def flags(self, cache=None):
+        return ["--dtype", "int8", "--set", f"engine.cache={cache or self.cache}"]
+
+    def kept(self, ending=".packed"):
+        return [os.path.join(self.cache, name) for name in os.listdir(self.cache) if name.endswith(ending)]
+
+    def test_killed_at_any_moment(self):
+        expected = self.embed(self.lines, *self.flags("off"))
+        command = [BINARY, "embed", "--model", self.folder, *self.flags(), "--input", "/dev/null"]
+        began = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        whole = time.monotonic() - began
+        random = np.random.RandomState(5)
+        killed = 0
+        for _ in range(25):
+            for file in self.kept("") if random.randint(2) else []:
+                os.remove(file)
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(whole * random.uniform(0.1, 1.1))
+            process.kill()
+            killed += process.wait() == -9
+            self.assertTrue((self.embed(self.lines, *self.flags()) == expected).all())
+        self.assertGreater(killed, 5)
+        self.assertEqual(len(self.kept()), 1)
+
+    def test_damage_is_mended(self):
+        expected = self.embed(self.lines, *self.flags())
+        [file] = self.kept()
+        with open(file, "rb") as stream:
+            good = stream.read()
+        random = np.random.RandomState(6)
+        for at in [0, len(good) - 1, *random.randint(0, len(good), 10)]:
+            bad = bytearray(good)
+            bad[at] ^= 1 << random.randint(8)
+            for damaged in (bytes(bad), good[:at]):
+                with open(file, "wb") as stream:
+                    stream.write(damaged)
+                self.assertTrue((self.embed(self.lines, *self.flags()) == expected).all(), at)
+                with open(file, "rb") as stream:
+                    self.assertEqual(stream.read(), good, at)
+
+    def test_other_weights_in_the_same_place(self):
+        self.embed(self.lines, *self.flags())
+        self.make(22).write(self.folder)
+        self.assertTrue((self.embed(self.lines, *self.flags()) == self.embed(self.lines, *self.flags("off"))).all())
+        self.assertEqual(len(self.kept()), 2)
+
+    def test_many_first_starts_at_once(self):
+        expected = self.embed(self.lines, *self.flags("off"))
+        with concurrent.futures.ThreadPoolExecutor(6) as starts:
+            for got in starts.map(lambda _: self.embed(self.lines, *self.flags()), range(12)):
+                self.assertTrue((got == expected).all())
+        self.assertEqual(len(self.kept()), 1)
+        self.assertEqual(self.kept(".partial"), [])
+
+    def test_a_folder_that_cannot_be_written_is_a_warning(self):
+        file = self.path("a_file")
+        with open(file, "w", encoding="utf-8"):
+            pass
+        before = os.environ.get("XDG_CACHE_HOME")
+        os.environ["XDG_CACHE_HOME"] = file
+        try:
+            done = run(["embed", "--model", self.folder, "--dtype", "int8"], self.lines)
+        finally:
+            if before is None:
+                del os.environ["XDG_CACHE_HOME"]
+            else:
+                os.environ["XDG_CACHE_HOME"] = before
+        self.assertIn("warning: packed weights cannot be kept", done.stderr)
+        self.assertEqual(len(done.stdout.splitlines()), len(self.lines))
+        refused = run(["embed", "--model", self.folder, *self.flags(os.path.join(file, "x"))], self.lines, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("engine.cache", refused.stderr)
+
+    def test_the_folder_keeps_to_its_size(self):
+        for seed in range(3):
+            self.make(seed).write(self.folder)
+            self.embed(self.lines[:1], *self.flags(), "--set", "engine.cache_bytes=8000000")
+        sizes = [os.path.getsize(file) for file in self.kept("")]
+        self.assertLessEqual(sum(sizes), 8_000_000)
+        self.assertEqual(len(self.kept()), 8_000_000 // max(sizes))
+
+    def test_working_memory_keeps_to_what_was_announced(self):
+        for threads in ("1", "3"):
+            memory = json.loads(run(["bench", "--memory", "--json", "--model", self.folder, "--threads", threads,
+                                     *self.flags()]).stdout)
+            self.assertGreater(memory["working_limit_mb"], 1)
+            self.assertLess(memory["busy_mb"] - memory["resident_mb"], memory["working_limit_mb"] + 1)
+            self.assertLess(memory["idle_mb"], memory["busy_mb"])
+
+
 class DamagedFolders(Case):
     def refused(self, part, *flags):
         done = run(["embed", "--model", self.folder, *flags], [{"ids": [5, 6]}], check=False)

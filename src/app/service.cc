@@ -137,6 +137,9 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
                                   static_cast<std::uint64_t>(settings.limits.file_bytes)));
   ASSIGN_OR_RETURN(std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(*embedder, settings.guard, std::move(projection)));
+  for (const ModelInfo& model : models->List()) {
+    for (const std::string& warning : model.warnings) logger.Warning("{}", warning);
+  }
   logger.Info("model {} ({} dimensions), guard space {}, {} worker threads, {}",
               embedder->info().id, embedder->info().dimension, monitor->provenance().space, threads,
               IsaName(isa));

@@ -1,6 +1,7 @@
 // garrison bench --memory and --limits: what a model takes, and what the machine can give.
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <ctime>
@@ -78,12 +79,14 @@ Result<> BenchMemory(CommandContext& context, Settings settings, bool json) {
   const auto start = SteadyClock::now();
   ASSIGN_OR_RETURN(const AnyModel model, OpenAnyModel(context, settings.engine));
   const double load_ms = MillisecondsSince(start);
-  ASSIGN_OR_RETURN(const auto one, MakeRun(model, long_input, {1, 16, 16}));
+  const std::size_t most = model.info().max_tokens;
+  const auto tokens = [&](std::size_t n) { return most == 0 ? n : std::min(n, most); };
+  ASSIGN_OR_RETURN(const auto one, MakeRun(model, long_input, {1, tokens(16), tokens(16)}));
   ASSIGN_OR_RETURN(const double first_ms, AgeMs());
   ASSIGN_OR_RETURN(const double resident, StatusMb("VmRSS"));
   ASSIGN_OR_RETURN(const double anonymous, StatusMb("RssAnon"));
   ASSIGN_OR_RETURN(const double loaded_peak, StatusMb("VmHWM"));
-  ASSIGN_OR_RETURN(const auto many, MakeRun(model, long_input, {32, 128, 128}));
+  ASSIGN_OR_RETURN(const auto many, MakeRun(model, long_input, {32, tokens(128), tokens(128)}));
   RETURN_IF_ERROR(many());
   ASSIGN_OR_RETURN(const double busy, StatusMb("VmRSS"));
   ASSIGN_OR_RETURN(const double peak, StatusMb("VmHWM"));
@@ -99,6 +102,7 @@ Result<> BenchMemory(CommandContext& context, Settings settings, bool json) {
                 {"loaded_peak_mb", loaded_peak},
                 {"busy_mb", busy},  // after 32x128
                 {"peak_mb", peak},
+                {"working_limit_mb", static_cast<double>(model.info().working_bytes) / kMega},
                 {"idle_mb", idle}},
                json);
 }

@@ -56,24 +56,35 @@ Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFl
   return loaded;
 }
 
+Result<std::unique_ptr<ModelCatalog>> OpenModels(const CommandContext& context,
+                                                 const EngineSettings& engine) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ModelCatalog> models, context.environment.open_models(engine));
+  for (const ModelInfo& model : models->List()) {
+    for (const std::string& warning : model.warnings) {
+      context.environment.err << "warning: " << warning << "\n";
+    }
+  }
+  return models;
+}
+
 Result<std::shared_ptr<const Embedder>> OpenEmbedder(const CommandContext& context,
                                                      const Settings& settings) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
-                   context.environment.open_models(settings.engine));
+                   OpenModels(context, settings.engine));
   return models->FindEmbedder("");
 }
 
 Result<std::shared_ptr<const Reranker>> OpenReranker(const CommandContext& context,
                                                      const Settings& settings) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
-                   context.environment.open_models(settings.engine));
+                   OpenModels(context, settings.engine));
   return models->FindReranker("");
 }
 
 Result<std::shared_ptr<const Classifier>> OpenClassifier(const CommandContext& context,
                                                          const Settings& settings) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
-                   context.environment.open_models(settings.engine));
+                   OpenModels(context, settings.engine));
   return models->FindClassifier("");
 }
 
@@ -83,8 +94,7 @@ const ModelInfo& AnyModel::info() const {
 }
 
 Result<AnyModel> OpenAnyModel(const CommandContext& context, const EngineSettings& engine) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
-                   context.environment.open_models(engine));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models, OpenModels(context, engine));
   AnyModel model;
   auto embedder = models->FindEmbedder("");
   if (embedder) {

@@ -45,6 +45,10 @@ void AddInputFlags(CLI::App& verb, ModelFlags& flags);
 Result<LoadedSettings> LoadSettings(const CommandContext& context);
 Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFlags& flags);
 
+// Their warnings go to stderr.
+Result<std::unique_ptr<ModelCatalog>> OpenModels(const CommandContext& context,
+                                                 const EngineSettings& engine);
+
 // The model of --model, or the default one, in one of its abilities. FAILED_PRECONDITION when it
 // does not have it.
 Result<std::shared_ptr<const Embedder>> OpenEmbedder(const CommandContext& context,

@@ -19,7 +19,7 @@ std::vector<std::string> AbilitiesOf(const ModelCatalog& models, const std::stri
 Result<> ListModels(CommandContext& context, bool json) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context));
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
-                   context.environment.open_models(loaded.settings.engine));
+                   OpenModels(context, loaded.settings.engine));
   for (const ModelInfo& model : models->List()) {
     if (json) {
       context.environment.out << DumpJson({{"id", model.id},

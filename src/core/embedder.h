@@ -42,10 +42,12 @@ struct ModelInfo {
   std::string id;        // "builtin:lexical"
   std::string revision;  // content hash of the weights
   std::size_t dimension = 0;
-  std::string description;          // one line for people
-  std::size_t max_tokens = 0;       // of one pass, with special tokens; 0: no limit
-  std::string compute = "cpu-f32";  // "cpu-int8-avx2": what really runs
-  bool matryoshka = false;          // trained so that leading components work alone
+  std::string description;            // one line for people
+  std::size_t max_tokens = 0;         // of one pass, with special tokens; 0: no limit
+  std::string compute = "cpu-f32";    // "cpu-int8-avx2": what really runs
+  bool matryoshka = false;            // trained so that leading components work alone
+  std::size_t working_bytes = 0;      // that all passes at once take at most; 0: next to nothing
+  std::vector<std::string> warnings;  // sentences for the operator, about how it was loaded
 };
 
 // Implementations are immutable after construction and safe to call from any number of threads.

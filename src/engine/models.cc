@@ -104,8 +104,8 @@ const char* Variable(const char* name) {
   return value == nullptr || *value == '\0' ? nullptr : value;
 }
 
-// Made if it is not there. Empty where there is to be none, or the default one cannot be made: then
-// every start packs anew. PERMISSION_DENIED when that is so of the one that was asked for.
+// Made if it is not there. Empty where there is to be none. PERMISSION_DENIED when the one that was
+// asked for cannot be made; of the default one a warning will come from who writes to it.
 Result<std::filesystem::path> CacheFolder(const std::string& setting) {
   if (setting == "off") return std::filesystem::path();
   std::filesystem::path folder = setting;
@@ -119,8 +119,7 @@ Result<std::filesystem::path> CacheFolder(const std::string& setting) {
   }
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  if (!failed) return folder;
-  if (setting.empty()) return std::filesystem::path();
+  if (!failed || setting.empty()) return folder;
   return FailAt(
       "engine.cache", Code::kPermissionDenied,
       "expected a folder for packed weights, cannot make {}: {}; name another one, or off", setting,

@@ -47,6 +47,29 @@ std::string PackedKey(const std::string& content, const EncoderSpec& spec,
       spec.first_token_only ? "only" : "and all", fmt::join(bf16_layers, " "));
 }
 
+// Where each group begins, and the end. A group takes its thread's half of what is left, so that
+// the threads end together (guided self-scheduling, Polychronopoulos and Kuck 1987).
+std::vector<std::size_t> GroupStarts(std::span<const Sequence> sequences, std::size_t threads) {
+  std::size_t left = 0;
+  for (const Sequence& sequence : sequences) left += sequence.ids.size();
+  std::vector<std::size_t> starts{0};
+  std::size_t tokens = 0;
+  std::size_t target = 0;
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    const std::size_t length = sequences[s].ids.size();
+    if (s == 0 || tokens + length > target) {
+      if (s > 0) starts.push_back(s);
+      tokens = 0;
+      target = threads == 1 ? kMostGroupTokens
+                            : std::clamp(left / (2 * threads), kLeastGroupTokens, kMostGroupTokens);
+    }
+    tokens += length;
+    left -= length;
+  }
+  if (!sequences.empty()) starts.push_back(sequences.size());
+  return starts;
+}
+
 Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
   const auto from = pieces.ids.begin() + static_cast<std::ptrdiff_t>(first);
   return {.ids = {from, from + static_cast<std::ptrdiff_t>(count)}};
@@ -65,7 +88,7 @@ SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
     : folder_(std::move(folder)),
       compute_(options.compute),
       team_(std::make_unique<WorkerTeam>(options.threads, ReadCpuBudget().cpus())),
-      workspaces_(options.idle) {}
+      workspaces_(options.threads, options.idle) {}
 
 Result<> SequenceModel::LoadEncoder(const Options& options) {
   const SafeTensors& weights = *folder_.weights;
@@ -84,10 +107,17 @@ Result<> SequenceModel::LoadEncoder(const Options& options) {
   if (kept) layers = *std::move(kept);
   const std::size_t found = layers.size();
   RETURN_IF_ERROR(load());
-  if (layers.size() > found && WritePackedWeights(file, key, layers)) {
+  if (layers.size() > found) {
+    const Result<> written = WritePackedWeights(file, key, layers);
+    if (!written) {
+      warnings_.push_back(fmt::format(
+          "packed weights cannot be kept, every start will pack them anew: {}; name another folder "
+          "in engine.cache, or off",
+          written.error().message));
+    }
     PrunePackedWeights(options.cache, options.cache_bytes);
-    kept = ReadPackedWeights(file, key, layout);
-    if (kept) {
+    if (written) kept = ReadPackedWeights(file, key, layout);
+    if (written && kept) {
       // From here on as every later start: the pages of the file instead of our own.
       layers = *std::move(kept);
       RETURN_IF_ERROR(load());
@@ -101,6 +131,12 @@ std::string SequenceModel::ComputeName() const {
   return fmt::format("cpu-{}-{}", ComputeTypeName(compute_.type), IsaName(encoder_->kernels().isa));
 }
 
+std::size_t SequenceModel::WorkingBytes() const {
+  const std::size_t longest = encoder_->spec().max_tokens();
+  return team_->threads() *
+         encoder_->WorkspaceBytes(std::max(kMostGroupTokens, longest), longest, team_->threads());
+}
+
 ModelInfo SequenceModel::Info() const {
   ModelInfo info;
   info.id = folder_.name;
@@ -108,6 +144,8 @@ ModelInfo SequenceModel::Info() const {
   info.max_tokens = folder_.max_text_tokens;
   info.compute = ComputeName();
   info.matryoshka = folder_.matryoshka;
+  info.working_bytes = WorkingBytes();
+  info.warnings = warnings_;
   return info;
 }
 
@@ -305,48 +343,35 @@ Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
 
 Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestContext& context,
                             const Take& take) const {
-  std::size_t total = 0;
-  for (const Sequence& sequence : sequences) total += sequence.ids.size();
-  const std::size_t target =
-      std::clamp(total / team_->threads(), kLeastGroupTokens, kMostGroupTokens);
-  std::vector<std::size_t> starts{0};
-  std::size_t tokens = 0;
-  for (std::size_t s = 0; s < sequences.size(); ++s) {
-    if (tokens > 0 && tokens + sequences[s].ids.size() > target) {
-      starts.push_back(s);
-      tokens = 0;
-    }
-    tokens += sequences[s].ids.size();
-  }
-  starts.push_back(sequences.size());
-  const std::size_t groups = sequences.empty() ? 0 : starts.size() - 1;
+  const std::vector<std::size_t> starts = GroupStarts(sequences, team_->threads());
+  const std::size_t groups = starts.size() - 1;
 
   std::vector<std::optional<Error>> errors(groups);
   std::atomic<bool> failed{false};
   // With one group the threads share its layers, with several each has a group of its own.
   WorkerTeam* inside = groups == 1 ? team_.get() : nullptr;
-  const auto run = [&](std::size_t group) -> Result<> {
-    RETURN_IF_ERROR(context.Check(clock_.Now()));
-    std::unique_ptr<EncoderWorkspace> workspace = workspaces_.Take();
-    TokenBatch& batch = workspace->batch;
+  const auto compute = [&](std::size_t group, EncoderWorkspace& workspace) -> Result<> {
+    RETURN_IF_ERROR(context.Check(clock_.Now()));  // it may have waited long for its turn
+    TokenBatch& batch = workspace.batch;
     batch.Clear();
     for (std::size_t s = starts[group]; s < starts[group + 1]; ++s) {
       batch.Add(sequences[s].ids, sequences[s].type_ids);
     }
-    Result<> result = encoder_->Forward(batch, *workspace, inside);
+    RETURN_IF_ERROR(encoder_->Forward(batch, workspace, inside));
     const std::size_t stride = encoder_->stride();
     const bool first_only = encoder_->spec().first_token_only;
-    for (std::size_t s = 0; result && s < batch.sequences(); ++s) {
+    for (std::size_t s = 0; s < batch.sequences(); ++s) {
       const std::size_t row = first_only ? s : batch.starts[s];
-      result = take(starts[group] + s, workspace->hidden.data() + row * stride, stride,
-                    first_only ? 1 : batch.starts[s + 1] - batch.starts[s]);
+      RETURN_IF_ERROR(take(starts[group] + s, workspace.hidden.data() + row * stride, stride,
+                           first_only ? 1 : batch.starts[s + 1] - batch.starts[s]));
     }
-    workspaces_.Return(std::move(workspace));
-    return result;
+    return {};
   };
   const auto task = [&](std::size_t group) {
     if (failed) return;
-    Result<> result = run(group);
+    std::unique_ptr<EncoderWorkspace> workspace = workspaces_.Take();
+    Result<> result = compute(group, *workspace);
+    workspaces_.Return(std::move(workspace));
     if (result) return;
     errors[group] = std::move(result).error();
     failed = true;

@@ -44,7 +44,8 @@ class SequenceModel {
   struct Options {
     ComputeOptions compute;
     std::size_t threads = 1;
-    // Where packed weights are kept from one start to the next; empty: nowhere.
+    // Where packed weights are kept from one start to the next; empty: nowhere. One that cannot be
+    // written is a warning.
     std::filesystem::path cache;
     std::uint64_t cache_bytes = 0;
     // Working memory unused for so long goes back to the system.
@@ -72,6 +73,8 @@ class SequenceModel {
 
   const ModelFolder& folder() const { return folder_; }
   const Encoder& encoder() const { return *encoder_; }
+  // All passes together never take more working memory than this, whatever is asked of them.
+  std::size_t WorkingBytes() const;
   // "cpu-int8-avx2"
   std::string ComputeName() const;
   // Everything but the dimension and what the head says of itself.
@@ -98,7 +101,8 @@ class SequenceModel {
   std::unique_ptr<const Encoder> encoder_;
   std::unique_ptr<WorkerTeam> team_;  // own synchronisation
   const SystemClock clock_;
-  mutable WorkspacePool workspaces_;  // own synchronisation
+  std::vector<std::string> warnings_;  // of Load()
+  mutable WorkspacePool workspaces_;   // own synchronisation
 };
 
 }  // namespace garrison

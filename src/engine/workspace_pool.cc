@@ -4,10 +4,14 @@
 
 #include <utility>
 
+#include "base/check.h"
+
 namespace garrison {
 
-WorkspacePool::WorkspacePool(std::chrono::milliseconds idle)
-    : idle_(idle), thread_([this] { FreeWhenIdle(); }) {}
+WorkspacePool::WorkspacePool(std::size_t limit, std::chrono::milliseconds idle)
+    : limit_(limit), idle_(idle), thread_([this] { FreeWhenIdle(); }) {
+  CHECK(limit > 0);
+}
 
 WorkspacePool::~WorkspacePool() {
   {
@@ -19,7 +23,12 @@ WorkspacePool::~WorkspacePool() {
 }
 
 std::unique_ptr<EncoderWorkspace> WorkspacePool::Take() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  const std::uint64_t ticket = next_ticket_++;
+  returned_.wait(lock, [&] { return ticket == next_served_ && lent_ < limit_; });
+  ++next_served_;
+  ++lent_;
+  if (lent_ < limit_ && next_served_ < next_ticket_) returned_.notify_all();
   if (free_.empty()) return std::make_unique<EncoderWorkspace>();
   std::unique_ptr<EncoderWorkspace> workspace = std::move(free_.back());
   free_.pop_back();
@@ -31,10 +40,17 @@ void WorkspacePool::Return(std::unique_ptr<EncoderWorkspace> workspace) {
   {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(workspace));
+    --lent_;
+    if (next_served_ < next_ticket_) returned_.notify_all();
     last_used_ = Clock::now();
     wake = std::exchange(resting_, false);
   }
   if (wake) changed_.notify_one();
+}
+
+std::size_t WorkspacePool::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(next_ticket_ - next_served_);
 }
 
 std::size_t WorkspacePool::bytes() const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -25,6 +26,7 @@ constexpr std::size_t kPrefix = kMagic.size() + kHashDigits + 1 + kLengthDigits 
 constexpr std::size_t kAlign = 64;
 constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 40;
 constexpr std::size_t kMaxDepth = 6;
+constexpr std::chrono::hours kLongestWrite{1};
 
 constexpr std::array kTypes = {ComputeType::kF32, ComputeType::kBf16, ComputeType::kInt8,
                                ComputeType::kInt8Fine};
@@ -145,6 +147,7 @@ void PrunePackedWeights(const std::filesystem::path& folder, std::uint64_t bytes
     std::uint64_t bytes;
   };
   std::vector<Entry> entries;
+  const auto now = std::filesystem::file_time_type::clock::now();
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error)) {
@@ -152,7 +155,12 @@ void PrunePackedWeights(const std::filesystem::path& folder, std::uint64_t bytes
     if (extension != ".packed" && extension != ".hash" && extension != ".partial") continue;
     std::error_code gone;
     Entry entry{it->path(), it->last_write_time(gone), it->file_size(gone)};
-    if (!gone) entries.push_back(std::move(entry));
+    if (gone) continue;
+    if (extension == ".partial" && entry.used < now - kLongestWrite) {
+      std::filesystem::remove(entry.path, gone);
+      continue;
+    }
+    entries.push_back(std::move(entry));
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.used > b.used; });

@@ -28,7 +28,8 @@ Result<> WritePackedWeights(const std::filesystem::path& path, std::string_view 
                             const PackedLayers& layers);
 
 // Removes the files of `folder` that this module and ContentHash wrote, those unused for longest
-// first, until the rest takes no more than `bytes`. Reading a file counts as use.
+// first, until the rest takes no more than `bytes`. Reading a file counts as use. What a writer
+// that was killed left behind goes after an hour.
 void PrunePackedWeights(const std::filesystem::path& folder, std::uint64_t bytes);
 
 }  // namespace garrison

@@ -108,6 +108,7 @@ TEST_F(PackedWeightsTest, PruningKeepsWhatWasUsedLast) {
   };
   make("old.packed", 9);
   make("older.packed.17.partial", 12);
+  make("abandoned.packed.18.partial", 61);
   make("oldest.hash", 20);
   make("foreign.txt", 30);
   ASSERT_TRUE(ReadPackedWeights(file_, "key", kernels_.panel));
@@ -115,6 +116,7 @@ TEST_F(PackedWeightsTest, PruningKeepsWhatWasUsedLast) {
   EXPECT_TRUE(fs::exists(file_));
   EXPECT_TRUE(fs::exists(folder_ / "old.packed"));
   EXPECT_TRUE(fs::exists(folder_ / "older.packed.17.partial"));
+  EXPECT_FALSE(fs::exists(folder_ / "abandoned.packed.18.partial"));
   EXPECT_FALSE(fs::exists(folder_ / "oldest.hash"));
   PrunePackedWeights(folder_, 0);
   EXPECT_FALSE(fs::exists(file_));

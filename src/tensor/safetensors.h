@@ -54,8 +54,8 @@ class SafeTensors {
   // SHA-256 (hex) of names, types, shapes and contents, large tensors by 64 blocks spread over
   // them: tells models apart, does not authenticate them.
   std::string Fingerprint() const;
-  // As ReadFloats, by reads from the file: for tables of which only a part is ever used, whose pages
-  // would pile up in this process's memory. DATA_LOSS when the file has become shorter.
+  // As ReadFloats, by reads from the file: for tables of which only a part is ever used, whose
+  // pages would pile up in this process's memory. DATA_LOSS when the file has become shorter.
   Result<> ReadRow(const Tensor& tensor, std::uint64_t first, std::span<float> out) const;
   const std::vector<std::filesystem::path>& paths() const { return paths_; }
   // Takes the pages read so far out of this process's resident memory.
