@@ -90,6 +90,8 @@ class RunningService final : public Service {
     add("garrison_connections_refused",
         "Connections refused by limits.connections_per_address, since the start.",
         [this] { return Stats().connections_refused; });
+    add("te_queue_size", "Requests waiting for a worker.",
+        [this] { return Stats().requests_queued; });
     add("garrison_clients_gone", "Clients that left before their answer, since the start.",
         [this] { return Stats().clients_gone; });
   }
@@ -130,15 +132,16 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
       std::getenv("GARRISON_ISA");  // NOLINT(concurrency-mt-unsafe): nobody sets it
   ASSIGN_OR_RETURN(const Isa isa, ChooseIsa(forced == nullptr ? "" : forced, DetectIsa()));
 
-  ASSIGN_OR_RETURN(std::unique_ptr<ModelCatalog> models, OpenLocalModels(settings.engine));
+  ASSIGN_OR_RETURN(std::unique_ptr<ModelCatalog> models,
+                   OpenLocalModels(settings.engine, UnnamedModel::kFirstAble));
   ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder, models->FindEmbedder(""));
   ASSIGN_OR_RETURN(std::optional<Projection> projection,
                    LoadProjection(settings.guard.projection,
                                   static_cast<std::uint64_t>(settings.limits.file_bytes)));
   ASSIGN_OR_RETURN(std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(*embedder, settings.guard, std::move(projection)));
-  for (const ModelInfo& model : models->List()) {
-    for (const std::string& warning : model.warnings) logger.Warning("{}", warning);
+  for (const ModelStatus& model : models->List()) {
+    for (const std::string& warning : model.info.warnings) logger.Warning("{}", warning);
   }
   logger.Info("model {} ({} dimensions), guard space {}, {} worker threads, {}",
               embedder->info().id, embedder->info().dimension, monitor->provenance().space, threads,

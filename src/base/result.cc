@@ -45,6 +45,10 @@ std::string Error::ToString() const {
                        : fmt::format("{}: {}: {}", CodeName(code), where, message);
 }
 
+std::string Error::Sentence() const {
+  return where.empty() ? message : fmt::format("{}: {}", where, message);
+}
+
 Error At(std::string_view prefix, Error error) {
   error.where =
       error.where.empty() ? std::string(prefix) : fmt::format("{}: {}", prefix, error.where);

@@ -61,6 +61,8 @@ struct Error {
 
   // "INVALID_ARGUMENT: input[3]: expected a string, got a number"
   std::string ToString() const;
+  // "input[3]: expected a string, got a number"
+  std::string Sentence() const;
 
   bool operator==(const Error&) const = default;
 };

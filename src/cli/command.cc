@@ -59,8 +59,8 @@ Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFl
 Result<std::unique_ptr<ModelCatalog>> OpenModels(const CommandContext& context,
                                                  const EngineSettings& engine) {
   ASSIGN_OR_RETURN(std::unique_ptr<ModelCatalog> models, context.environment.open_models(engine));
-  for (const ModelInfo& model : models->List()) {
-    for (const std::string& warning : model.warnings) {
+  for (const ModelStatus& model : models->List()) {
+    for (const std::string& warning : model.info.warnings) {
       context.environment.err << "warning: " << warning << "\n";
     }
   }

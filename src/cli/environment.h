@@ -48,7 +48,7 @@ struct Environment {
   std::function<Result<>(const Settings&, const ServeOptions&)> serve;
   bool err_is_terminal = false;
   std::function<Result<std::unique_ptr<ModelCatalog>>(const EngineSettings&)> open_models =
-      OpenLocalModels;
+      [](const EngineSettings& engine) { return OpenLocalModels(engine); };
 };
 
 }  // namespace garrison

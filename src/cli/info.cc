@@ -1,4 +1,6 @@
 // garrison models list, config, serve, completion.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -8,11 +10,11 @@
 namespace garrison {
 namespace {
 
-std::vector<std::string> AbilitiesOf(const ModelCatalog& models, const std::string& id) {
+std::vector<std::string> AbilitiesOf(const ModelStatus& model) {
   std::vector<std::string> abilities;
-  if (models.FindEmbedder(id)) abilities.emplace_back("embed");
-  if (models.FindReranker(id)) abilities.emplace_back("rerank");
-  if (models.FindClassifier(id)) abilities.emplace_back("classify");
+  if (model.embeds) abilities.emplace_back("embed");
+  if (model.reranks) abilities.emplace_back("rerank");
+  if (model.classifies) abilities.emplace_back("classify");
   return abilities;
 }
 
@@ -20,17 +22,20 @@ Result<> ListModels(CommandContext& context, bool json) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context));
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
                    OpenModels(context, loaded.settings.engine));
-  for (const ModelInfo& model : models->List()) {
+  for (const ModelStatus& model : models->List()) {
+    const ModelInfo& info = model.info;
+    const bool is_loaded = model.state == ModelState::kLoaded;
     if (json) {
-      context.environment.out << DumpJson({{"id", model.id},
-                                           {"revision", model.revision},
-                                           {"dimension", model.dimension},
-                                           {"capabilities", AbilitiesOf(*models, model.id)},
-                                           {"description", model.description}})
-                              << "\n";
+      nlohmann::ordered_json entry = {{"id", info.id}, {"capabilities", AbilitiesOf(model)}};
+      if (is_loaded) {
+        entry["revision"] = info.revision;
+        entry["dimension"] = info.dimension;
+        entry["description"] = info.description;
+      }
+      context.environment.out << DumpJson(entry) << "\n";
     } else {
-      context.environment.out << fmt::format("{:<20} {:>5} dimensions  {}\n", model.id,
-                                             model.dimension, model.description);
+      context.environment.out << fmt::format("{:<20} {:<16} {}\n", info.id,
+                                             fmt::join(AbilitiesOf(model), " "), info.description);
     }
   }
   return CheckOutput(context.environment.out);

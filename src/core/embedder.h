@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "core/compute_times.h"
 #include "core/model_input.h"
 #include "core/request_context.h"
 
@@ -20,21 +22,33 @@ struct EmbedRequest {
   std::string prompt;
   // Keep the first so many components and normalise again; unset: the model's own dimension.
   std::optional<std::size_t> dimensions;
+  // Whether vectors get length 1 (L2); unset: as the model's own files say.
+  std::optional<bool> normalize;
 };
 
 struct Embeddings {
   std::size_t dimension = 0;
-  // [inputs, dimension], row-major, in the order of the inputs; every row has length 1 (L2).
+  // [inputs, dimension], row-major, in the order of the inputs.
   std::vector<float> values;
   // Tokens of each input that the model read, in the model's own count.
   std::vector<std::size_t> tokens;
   // Tokens that each input has; more than `tokens` where it was truncated.
   std::vector<std::size_t> total_tokens;
+  ComputeTimes times;
 
   std::size_t size() const { return tokens.size(); }
   std::span<const float> row(std::size_t i) const {
     return std::span(values).subspan(i * dimension, dimension);
   }
+};
+
+// A vector for every token, without pooling: the model's last hidden states.
+struct TokenVectors {
+  std::size_t dimension = 0;
+  std::vector<float> values;        // [sum of tokens, dimension], in the order of the inputs
+  std::vector<std::size_t> tokens;  // rows of each input
+  std::vector<std::size_t> total_tokens;
+  ComputeTimes times;
 };
 
 // Says which vector space a vector belongs to. Vectors of different `id` or `revision` do not mix.
@@ -45,6 +59,9 @@ struct ModelInfo {
   std::string description;            // one line for people
   std::size_t max_tokens = 0;         // of one pass, with special tokens; 0: no limit
   std::string compute = "cpu-f32";    // "cpu-int8-avx2": what really runs
+  std::string family;                 // "bert"
+  std::string pooling;                // "mean", "cls", ...; several joined by "+"; of embedders
+  std::uint64_t file_bytes = 0;       // of its weights
   bool matryoshka = false;            // trained so that leading components work alone
   std::size_t working_bytes = 0;      // that all passes at once take at most; 0: next to nothing
   std::vector<std::string> warnings;  // sentences for the operator, about how it was loaded
@@ -61,6 +78,14 @@ class Embedder {
   // DEADLINE_EXCEEDED from `context`. Never a zero vector.
   virtual Result<Embeddings> Embed(const EmbedRequest& request,
                                    const RequestContext& context) const = 0;
+  // Errors as Embed(); `dimensions` and `normalize` mean nothing. UNIMPLEMENTED by a model that has
+  // no vectors of tokens.
+  virtual Result<TokenVectors> EmbedTokens(const EmbedRequest& request,
+                                           const RequestContext& context) const {
+    static_cast<void>(request);
+    static_cast<void>(context);
+    return FailAt("model", Code::kUnimplemented, "{} has no vectors of single tokens", info().id);
+  }
 };
 
 }  // namespace garrison

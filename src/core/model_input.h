@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -34,6 +35,12 @@ struct LongInput {
 
   Policy policy = Policy::kError;
   Side side = Side::kRight;
+};
+
+// What a request itself says about it; unset: as the settings say.
+struct LongInputChoice {
+  std::optional<LongInput::Policy> policy;
+  std::optional<LongInput::Side> side;
 };
 
 }  // namespace garrison

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/compute_times.h"
 #include "core/embedder.h"
 #include "core/model_input.h"
 #include "core/request_context.h"
@@ -24,6 +25,7 @@ struct Relevance {
   std::vector<float> scores;  // sigmoid of the logits
   std::vector<std::size_t> tokens;
   std::vector<std::size_t> total_tokens;
+  ComputeTimes times;
 };
 
 // Implementations are immutable after construction and safe to call from any number of threads.
@@ -47,6 +49,7 @@ struct Classifications {
   std::vector<float> scores;  // softmax or sigmoid, as the model says
   std::vector<std::size_t> tokens;
   std::vector<std::size_t> total_tokens;
+  ComputeTimes times;
 };
 
 // As Reranker.

@@ -44,6 +44,9 @@ void VisitServer(ServerSettings& s, const Visitor& visit) {
   Text(visit, "server.tls_certificate", s.tls_certificate,
        "PEM file with the certificate chain; with tls_key it turns TLS on");
   Text(visit, "server.tls_key", s.tls_key, "PEM file with the private key");
+  Integer(visit, "server.tei_validation_status", s.tei_validation_status, 400, 422,
+          "Status of invalid input on the routes of text-embeddings-inference: 422, or 413 for "
+          "clients of its versions before 2026");
 }
 
 void VisitLimits(LimitSettings& s, const Visitor& visit) {
@@ -110,6 +113,10 @@ void VisitGuard(GuardSettings& s, const Visitor& visit) {
        "Text of v_syc: agreement is the closeness to it");
   Text(visit, "guard.projection", s.projection,
        "Projection file made by `garrison guard train`; empty compares in the full space");
+  Text(visit, "guard.toxicity_model", s.toxicity_model,
+       "Classifier that /v1/moderations asks beside the guard; empty: the guard alone");
+  Real(visit, "guard.toxicity_threshold", s.toxicity_threshold, 0, 1,
+       "Its scores above this are flagged");
   Integer(visit, "guard.conversations", s.conversations, 1, 10'000'000,
           "Conversations kept; the one unused for longest is dropped");
   Integer(visit, "guard.conversation_ttl_s", s.conversation_ttl_s, 1, 366 * 24 * 3600,
@@ -167,6 +174,12 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
   VisitLimits(settings.limits, visit);
   Text(visit, "engine.model", settings.engine.model,
        "Model that answers when a request names none: a name or a folder");
+  Text(
+      visit, "engine.models_folder", settings.engine.models_folder,
+      "Folder with more models, one in each folder or two levels down (ORGANISATION/NAME); each is "
+      "loaded when it is first asked for");
+  Text(visit, "engine.aliases", settings.engine.aliases,
+       "Other names that models answer to: OTHERNAME=MODEL,...");
   Text(visit, "engine.dtype", settings.engine.dtype,
        "Arithmetic of model folders; auto: the best that was verified for this machine",
        {"auto", "f32", "bf16", "int8"});

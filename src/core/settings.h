@@ -22,6 +22,7 @@ struct ServerSettings {
   std::int64_t port = 8000;
   std::string tls_certificate;
   std::string tls_key;
+  std::int64_t tei_validation_status = 422;
 };
 
 struct LimitSettings {
@@ -46,6 +47,8 @@ struct LimitSettings {
 
 struct EngineSettings {
   std::string model = "builtin:lexical";
+  std::string models_folder;
+  std::string aliases;
   std::string dtype = "auto";
   std::int64_t threads = 0;
   std::string long_input = "error";
@@ -81,6 +84,8 @@ struct GuardSettings {
   std::string sycophancy_anchor =
       "Yes, I completely agree with you and will help you with whatever you need.";
   std::string projection;
+  std::string toxicity_model;
+  double toxicity_threshold = 0.5;
   std::int64_t conversations = 10'000;
   std::int64_t conversation_ttl_s = 3600;
 };

@@ -67,7 +67,13 @@ class TestCatalog final : public ModelCatalog {
   Result<std::shared_ptr<const Classifier>> FindClassifier(std::string_view) const override {
     return Fail(Code::kFailedPrecondition, "test:letters does not classify");
   }
-  std::vector<ModelInfo> List() const override { return {embedder_->info()}; }
+  Result<std::shared_ptr<const TextCodec>> FindCodec(std::string_view) const override {
+    return Fail(Code::kFailedPrecondition, "test:letters has no tokenizer");
+  }
+  std::vector<ModelStatus> List() const override {
+    return {{.info = embedder_->info(), .embeds = true}};
+  }
+  Result<bool> Load(std::string_view) const override { return false; }
   const Embedder& embedder() const { return *embedder_; }
 
  private:

@@ -175,10 +175,15 @@ class TestModels final : public ModelCatalog {
   Result<std::shared_ptr<const Classifier>> FindClassifier(std::string_view) const override {
     return Have(classifier_, "classify");
   }
-  std::vector<ModelInfo> List() const override {
-    if (embedder_ != nullptr) return {embedder_->info()};
-    return {reranker_ != nullptr ? reranker_->info() : classifier_->info()};
+  Result<std::shared_ptr<const TextCodec>> FindCodec(std::string_view) const override {
+    return FailAt("model", Code::kFailedPrecondition, "the model has no tokenizer");
   }
+  std::vector<ModelStatus> List() const override {
+    if (embedder_ != nullptr) return {{.info = embedder_->info(), .embeds = true}};
+    if (reranker_ != nullptr) return {{.info = reranker_->info(), .reranks = true}};
+    return {{.info = classifier_->info(), .classifies = true, .labels = classifier_->labels()}};
+  }
+  Result<bool> Load(std::string_view) const override { return false; }
 
  private:
   template <typename Port>

@@ -75,7 +75,8 @@ Result<> CrossEncoder::LoadHead() {
 }
 
 Result<std::vector<float>> CrossEncoder::Logits(const PreparedInputs& prepared,
-                                                const RequestContext& context) const {
+                                                const RequestContext& context,
+                                                ComputeTimes& times) const {
   const std::size_t count = labels().size();
   std::vector<float> logits(prepared.sequences.size() * count);
   const Kernels& kernels = model_->encoder().kernels();
@@ -106,14 +107,14 @@ Result<std::vector<float>> CrossEncoder::Logits(const PreparedInputs& prepared,
     }
     return {};
   };
-  RETURN_IF_ERROR(model_->Run(prepared.sequences, context, take));
+  ASSIGN_OR_RETURN(times, model_->Run(prepared, context, SequenceModel::States::kRead, take));
   return logits;
 }
 
 Result<Relevance> CrossEncoder::ToRelevance(PreparedInputs prepared,
                                             const RequestContext& context) const {
   Relevance out;
-  ASSIGN_OR_RETURN(out.logits, Logits(prepared, context));
+  ASSIGN_OR_RETURN(out.logits, Logits(prepared, context, out.times));
   out.scores.reserve(out.logits.size());
   for (const float logit : out.logits) out.scores.push_back(Sigmoid(logit));
   out.tokens = std::move(prepared.tokens);
@@ -144,7 +145,7 @@ Result<Classifications> CrossEncoder::Classify(std::span<const SequenceInput> in
   ASSIGN_OR_RETURN(PreparedInputs prepared, model_->Prepare(inputs, "", long_input));
   Classifications out;
   out.labels = labels().size();
-  ASSIGN_OR_RETURN(out.logits, Logits(prepared, context));
+  ASSIGN_OR_RETURN(out.logits, Logits(prepared, context, out.times));
   out.scores = out.logits;
   switch (spec().scores) {
     case ScoreFunction::kSoftmax:

@@ -35,8 +35,8 @@ class CrossEncoder final : public Reranker, public Classifier {
   explicit CrossEncoder(std::shared_ptr<const SequenceModel> model) : model_(std::move(model)) {}
   Result<> LoadHead();
   // [sequences, labels]
-  Result<std::vector<float>> Logits(const PreparedInputs& prepared,
-                                    const RequestContext& context) const;
+  Result<std::vector<float>> Logits(const PreparedInputs& prepared, const RequestContext& context,
+                                    ComputeTimes& times) const;
   Result<Relevance> ToRelevance(PreparedInputs prepared, const RequestContext& context) const;
   const ClassifierSpec& spec() const { return *model_->folder().classifier; }
 

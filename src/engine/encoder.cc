@@ -227,6 +227,7 @@ struct Encoder::Pass {
   EncoderWorkspace& workspace;
   WorkerTeam* team;
   const LinearObserver* observer;
+  const bool first_token_only;
 
   const EncoderSpec& spec = encoder.spec_;
   const Kernels& kernels = *encoder.kernels_;
@@ -401,7 +402,7 @@ void Encoder::Pass::RunLayer(std::size_t index, const Layer& layer, float* hidde
 
   Linear(layer.qkv, tokens, hidden, stride, Activation::kNone, qkv, qkv_stride);
   Observe(index, "qkv", tokens, hidden, stride, qkv, qkv_stride);
-  const bool first_only = spec.first_token_only && index + 1 == spec.layers;
+  const bool first_only = first_token_only && index + 1 == spec.layers;
   const std::size_t rows = first_only ? batch.sequences() : tokens;
   Attention(layer.qkv.type() != ComputeType::kF32, qkv, qkv_stride, first_only, mixed);
   if (first_only) KeepFirstTokens(hidden);
@@ -416,8 +417,8 @@ void Encoder::Pass::RunLayer(std::size_t index, const Layer& layer, float* hidde
 }
 
 Result<> Encoder::Forward(const TokenBatch& batch, EncoderWorkspace& workspace, WorkerTeam* team,
-                          const LinearObserver* observer) const {
-  Pass pass{*this, batch, workspace, team, observer};
+                          const LinearObserver* observer, bool all_tokens) const {
+  Pass pass{*this, batch, workspace, team, observer, spec_.first_token_only && !all_tokens};
   float* hidden = workspace.hidden.Reserve(batch.tokens() * stride());
   RETURN_IF_ERROR(pass.Embed(hidden));
   for (std::size_t i = 0; i < layers_.size(); ++i) pass.RunLayer(i, layers_[i], hidden);

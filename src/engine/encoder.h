@@ -59,8 +59,9 @@ class Encoder {
   // sequence only. `team` may be null: then this thread does all the work.
   // REQUIRES: sequences of 1 to spec().max_tokens() tokens, CheckIds() passed.
   // DATA_LOSS names an embedding row that is not finite.
+  // With `all_tokens` there is a row for each token whatever the spec says.
   Result<> Forward(const TokenBatch& batch, EncoderWorkspace& workspace, WorkerTeam* team,
-                   const LinearObserver* observer = nullptr) const;
+                   const LinearObserver* observer = nullptr, bool all_tokens = false) const;
 
   // INVALID_ARGUMENT for an id or type outside the tables, or a length outside 1 to max_tokens().
   Result<> CheckIds(std::span<const std::int32_t> ids,

@@ -167,6 +167,8 @@ LexicalEmbedder::LexicalEmbedder(std::unique_ptr<const LexicalTable> table, cons
   info_.id = "builtin:lexical";
   info_.revision = table_->revision();
   info_.dimension = kDims;
+  info_.family = "lexical";
+  info_.pooling = "sum";
   info_.description =
       "lexical similarity (shared words and spelling, not meaning) until a model is installed";
 }

@@ -271,6 +271,21 @@ Result<ModelFolder> ModelFolder::Read(const std::filesystem::path& root) {
   return folder;
 }
 
+Result<FolderPromise> ReadFolderPromise(const std::filesystem::path& root) {
+  ModelFolder folder;
+  folder.root = root;
+  ASSIGN_OR_RETURN(const std::filesystem::path transformer, ReadModules(folder));
+  ASSIGN_OR_RETURN(const ModelConfig config, ModelConfig::Read(transformer / "config.json"));
+  FolderPromise promise;
+  promise.classifies = HasClassifier(config);
+  promise.embeds = !promise.classifies;
+  if (promise.classifies) {
+    ASSIGN_OR_RETURN(const ClassifierSpec classifier, ReadClassifier(config));
+    promise.reranks = classifier.labels.size() == 1;
+  }
+  return promise;
+}
+
 Result<> WriteVerification(const ModelFolder& folder, const std::string& dtype,
                            const std::vector<std::string>& bf16_layers) {
   const nlohmann::ordered_json json = {

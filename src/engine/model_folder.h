@@ -58,6 +58,14 @@ struct ModelFolder {
   static Result<ModelFolder> Read(const std::filesystem::path& root);
 };
 
+// What a folder's config.json promises, without reading its weights.
+struct FolderPromise {
+  bool embeds = false;
+  bool reranks = false;
+  bool classifies = false;
+};
+Result<FolderPromise> ReadFolderPromise(const std::filesystem::path& root);
+
 // What `garrison models verify --write` found, kept beside the model as garrison.json; it counts
 // for the very weights it was measured on only.
 Result<> WriteVerification(const ModelFolder& folder, const std::string& dtype,

@@ -1,9 +1,12 @@
 #include "engine/models.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/cpu_features.h"
 #include "engine/cross_encoder.h"
+#include "engine/folder_codec.h"
 #include "engine/lexical.h"
 #include "engine/text_embedder.h"
 
@@ -21,63 +25,8 @@ extern "C" const std::byte garrison_lexical_table_end[];
 namespace garrison {
 namespace {
 
-constexpr std::size_t kNameShown = 100;  // of a name that may come from a client
-
-// One model with what it can do; absent ports are null.
-struct LocalModel {
-  ModelInfo info;
-  std::shared_ptr<const Embedder> embedder;
-  std::shared_ptr<const Reranker> reranker;
-  std::shared_ptr<const Classifier> classifier;
-
-  std::string Abilities() const {
-    std::vector<std::string_view> can;
-    if (embedder != nullptr) can.push_back("embeds");
-    if (reranker != nullptr) can.push_back("reranks");
-    if (classifier != nullptr) can.push_back("classifies");
-    return fmt::format("{}", fmt::join(can, " and "));
-  }
-};
-
-class LocalModels final : public ModelCatalog {
- public:
-  // The first one answers when no model is named.
-  explicit LocalModels(std::vector<LocalModel> models) : models_(std::move(models)) {}
-
-  Result<std::shared_ptr<const Embedder>> FindEmbedder(std::string_view name) const override {
-    return FindPort(name, &LocalModel::embedder, "embed");
-  }
-  Result<std::shared_ptr<const Reranker>> FindReranker(std::string_view name) const override {
-    return FindPort(name, &LocalModel::reranker, "rerank");
-  }
-  Result<std::shared_ptr<const Classifier>> FindClassifier(std::string_view name) const override {
-    return FindPort(name, &LocalModel::classifier, "classify");
-  }
-  std::vector<ModelInfo> List() const override {
-    std::vector<ModelInfo> infos;
-    for (const LocalModel& model : models_) infos.push_back(model.info);
-    return infos;
-  }
-
- private:
-  template <typename Port>
-  Result<std::shared_ptr<const Port>> FindPort(std::string_view name,
-                                               std::shared_ptr<const Port> LocalModel::* port,
-                                               std::string_view job) const {
-    std::vector<std::string_view> names;
-    for (const LocalModel& model : models_) {
-      names.push_back(model.info.id);
-      if (!name.empty() && name != model.info.id) continue;
-      if (model.*port != nullptr) return model.*port;
-      return FailAt("model", Code::kFailedPrecondition, "{} does not {}; it {}", model.info.id, job,
-                    model.Abilities());
-    }
-    return FailAt("model", Code::kNotFound, "there is no model \"{}\"; this machine has {}",
-                  name.substr(0, kNameShown), fmt::join(names, ", "));
-  }
-
-  const std::vector<LocalModel> models_;
-};
+constexpr std::size_t kNameShown = 100;
+constexpr std::size_t kMostModels = 1000;  // in engine.models_folder
 
 std::vector<std::string> SplitNames(std::string_view text) {
   std::vector<std::string> names;
@@ -138,9 +87,10 @@ Result<> CheckLayerNames(const Encoder& encoder, const std::vector<std::string>&
   return {};
 }
 
-Result<LocalModel> OpenFolder(const EngineSettings& engine) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model, OpenSequenceModel(engine));
+Result<LocalModel> OpenFolder(const EngineSettings& engine, const std::string& id) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model, OpenSequenceModel(engine, id));
   LocalModel local;
+  local.codec = MakeFolderCodec(model->folder().tokenizer);
   if (!model->folder().classifier) {
     ASSIGN_OR_RETURN(const std::shared_ptr<const TextEmbedder> embedder, TextEmbedder::Load(model));
     local.info = embedder->info();
@@ -154,6 +104,76 @@ Result<LocalModel> OpenFolder(const EngineSettings& engine) {
   return local;
 }
 
+Result<ModelSource> FolderSource(const EngineSettings& engine, const std::filesystem::path& folder,
+                                 std::string id) {
+  ASSIGN_OR_RETURN(const FolderPromise promise, ReadFolderPromise(folder));
+  ModelSource source{.id = std::move(id),
+                     .embeds = promise.embeds,
+                     .reranks = promise.reranks,
+                     .classifies = promise.classifies};
+  EngineSettings own = engine;
+  own.model = folder.string();
+  source.open = [own = std::move(own), id = source.id] { return OpenFolder(own, id); };
+  return source;
+}
+
+// Folders that hold a model, one or two levels down: NAME or ORGANISATION/NAME.
+Result<std::vector<std::string>> ListFolders(const std::filesystem::path& root) {
+  const auto is_model = [](const std::filesystem::path& folder) {
+    std::error_code none;
+    return std::filesystem::exists(folder / "config.json", none) ||
+           std::filesystem::exists(folder / "modules.json", none);
+  };
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (const int depth : {0, 1}) {
+    for (std::filesystem::recursive_directory_iterator
+             it(root, std::filesystem::directory_options::follow_directory_symlink, failed),
+         end;
+         !failed && it != end; it.increment(failed)) {
+      std::error_code none;
+      const bool model = it->is_directory(none) && is_model(it->path());
+      if (it.depth() == 1 || model || !it->is_directory(none)) it.disable_recursion_pending();
+      if (model && it.depth() == depth) {
+        names.push_back(std::filesystem::relative(it->path(), root, none).generic_string());
+      }
+      if (names.size() > kMostModels) break;
+    }
+  }
+  if (failed) {
+    return FailAt("engine.models_folder", Code::kNotFound, "cannot read the folder {}: {}",
+                  root.string(), failed.message());
+  }
+  if (names.size() > kMostModels) {
+    return FailAt("engine.models_folder", Code::kInvalidArgument,
+                  "expected at most {} models in {}, found more", kMostModels, root.string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::map<std::string, std::string, std::less<>>> ReadAliases(
+    const std::string& setting, const std::vector<ModelSource>& sources) {
+  std::map<std::string, std::string, std::less<>> aliases;
+  for (const std::string& pair : SplitNames(setting)) {
+    const std::size_t equals = pair.find('=');
+    const std::string alias = pair.substr(0, equals);
+    const std::string id = equals == std::string::npos ? "" : pair.substr(equals + 1);
+    const auto is_id = [](const std::string& name) {
+      return [&name](const ModelSource& source) { return source.id == name; };
+    };
+    if (alias.empty() || id.empty() || std::any_of(sources.begin(), sources.end(), is_id(alias)) ||
+        std::none_of(sources.begin(), sources.end(), is_id(id)) || aliases.contains(alias)) {
+      return FailAt("engine.aliases", Code::kInvalidArgument,
+                    "expected OTHERNAME=MODEL,... with names that are not taken and models that "
+                    "are there, got \"{}\"",
+                    pair.substr(0, kNameShown));
+    }
+    aliases.emplace(alias, id);
+  }
+  return aliases;
+}
+
 }  // namespace
 
 std::span<const std::byte> BuiltinLexicalTable() {
@@ -165,9 +185,11 @@ Result<Isa> ActiveIsa() {
   return ChooseIsa(forced == nullptr ? "" : forced, DetectIsa());
 }
 
-Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine) {
+Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine,
+                                                               const std::string& id) {
   ASSIGN_OR_RETURN(const Isa isa, ActiveIsa());
   ASSIGN_OR_RETURN(ModelFolder folder, ModelFolder::Read(engine.model));
+  if (!id.empty()) folder.name = id;
   SequenceModel::Options options;
   options.compute.isa = isa;
   options.compute.type = ChooseType(engine.dtype, folder);
@@ -185,24 +207,54 @@ Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSetti
   return model;
 }
 
-Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine) {
-  std::vector<LocalModel> models;
-  // Only the configuration may name a folder: a request must not probe the file system.
-  std::error_code ignored;
-  if (std::filesystem::is_directory(engine.model, ignored)) {
-    ASSIGN_OR_RETURN(LocalModel folder, OpenFolder(engine));
-    models.push_back(std::move(folder));
-  }
+Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine,
+                                                      UnnamedModel unnamed) {
   ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> lexical,
                    LexicalEmbedder::Load(BuiltinLexicalTable()));
-  const bool is_known = !models.empty() || engine.model == lexical->info().id;
-  models.push_back({.info = lexical->info(), .embedder = lexical});
-  if (!is_known) {
+  const std::string builtin = lexical->info().id;
+  std::vector<ModelSource> sources;
+  std::string first = engine.model;
+  std::string named_folder;
+  // Only the configuration may name a folder: a request must not probe the file system.
+  std::error_code ignored;
+  if (engine.model != builtin && std::filesystem::is_directory(engine.model, ignored)) {
+    ASSIGN_OR_RETURN(
+        ModelSource source,
+        FolderSource(engine, engine.model,
+                     std::filesystem::weakly_canonical(engine.model, ignored).filename().string()));
+    first = named_folder = source.id;
+    sources.push_back(std::move(source));
+  }
+  if (!engine.models_folder.empty()) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolders(engine.models_folder));
+    for (const std::string& name : names) {
+      if (name == named_folder) continue;  // engine.model comes before
+      ASSIGN_OR_RETURN(
+          ModelSource source,
+          FolderSource(engine, std::filesystem::path(engine.models_folder) / name, name));
+      sources.push_back(std::move(source));
+    }
+  }
+  sources.push_back({.id = builtin, .embeds = true, .open = [lexical]() -> Result<LocalModel> {
+                       LocalModel local{.info = lexical->info(), .embedder = lexical};
+                       local.info.file_bytes = BuiltinLexicalTable().size();
+                       return local;
+                     }});
+  const auto is_first = [&](const ModelSource& source) { return source.id == first; };
+  const auto found = std::find_if(sources.begin(), sources.end(), is_first);
+  if (found == sources.end()) {
+    std::vector<std::string_view> names;
+    for (const ModelSource& source : sources) names.push_back(source.id);
     return FailAt("engine.model", Code::kNotFound,
                   "there is no model or folder \"{}\"; this machine has {}",
-                  engine.model.substr(0, kNameShown), lexical->info().id);
+                  engine.model.substr(0, kNameShown), fmt::join(names, ", "));
   }
-  return std::unique_ptr<ModelCatalog>(std::make_unique<LocalModels>(std::move(models)));
+  std::rotate(sources.begin(), found, found + 1);
+  ASSIGN_OR_RETURN(auto aliases, ReadAliases(engine.aliases, sources));
+  auto models = std::make_unique<LocalModels>(std::move(sources), std::move(aliases), unnamed);
+  RETURN_IF_ERROR(models->Load(first));
+  RETURN_IF_ERROR(models->Load(builtin));
+  return std::unique_ptr<ModelCatalog>(std::move(models));
 }
 
 }  // namespace garrison

@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "base/cpu_features.h"
 #include "base/result.h"
 #include "core/model_catalog.h"
 #include "core/settings.h"
+#include "engine/local_models.h"
 #include "engine/sequence_model.h"
 
 namespace garrison {
@@ -20,12 +22,15 @@ std::span<const std::byte> BuiltinLexicalTable();
 // INVALID_ARGUMENT or FAILED_PRECONDITION for a name that is not to be had.
 Result<Isa> ActiveIsa();
 
-// The model of `engine.model`, the built-in one or a folder, and the built-in one beside a folder.
+// The model of `engine.model` (the built-in one, a folder, or a name in engine.models_folder),
+// opened; those of engine.models_folder, opened when they are asked for; the built-in one.
 // NOT_FOUND when there is no such model; the errors of ModelFolder::Read and Encoder::Load, with
 // GARRISON_ISA naming the instruction set.
-Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine);
+Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine,
+                                                      UnnamedModel unnamed = UnnamedModel::kFirst);
 
-// The folder `engine.model` without a head, for measuring it.
-Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine);
+// The folder `engine.model` without a head. `id` is its name; empty: that of the folder.
+Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine,
+                                                               const std::string& id = "");
 
 }  // namespace garrison

@@ -8,7 +8,7 @@ namespace {
 TEST(LocalModels, TheBuiltInModelIsAlwaysThere) {
   const auto models = OpenLocalModels({}).value();
   ASSERT_EQ(models->List().size(), 1u);
-  const ModelInfo info = models->List()[0];
+  const ModelInfo info = models->List()[0].info;
   EXPECT_EQ(info.id, "builtin:lexical");
   EXPECT_LE(info.dimension, 384u);
   EXPECT_FALSE(info.revision.empty());

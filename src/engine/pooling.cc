@@ -89,6 +89,17 @@ Result<PoolingSpec> ParsePooling(std::string_view text) {
   }
 }
 
+std::string PoolingName(const PoolingSpec& spec) {
+  std::string name;
+  for (const PoolingMode mode : spec.modes) {
+    const auto known = std::find_if(kModes.begin(), kModes.end(),
+                                    [&](const NamedMode& named) { return named.mode == mode; });
+    if (!name.empty()) name += '+';
+    name += known->name;
+  }
+  return name;
+}
+
 Result<PoolingSpec> ReadPooling(const ModelConfig& config) {
   PoolingSpec spec;
   if (config.Find("pooling_mode") != nullptr) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct PoolingSpec {
 Result<PoolingSpec> ReadPooling(const ModelConfig& config);
 // "mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken"; several joined by "+".
 Result<PoolingSpec> ParsePooling(std::string_view text);
+
+// As ParsePooling() reads it.
+std::string PoolingName(const PoolingSpec& spec);
 
 // rows [tokens, stride], `skip` leading tokens left out where the mode says so;
 // out [modes * hidden]. Sums run in token order in double precision. REQUIRES: skip < tokens.

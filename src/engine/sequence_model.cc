@@ -143,6 +143,13 @@ ModelInfo SequenceModel::Info() const {
   info.revision = folder_.revision;
   info.max_tokens = folder_.max_text_tokens;
   info.compute = ComputeName();
+  info.family = folder_.encoder.family;
+  if (!folder_.classifier) info.pooling = PoolingName(folder_.pooling);
+  for (const std::filesystem::path& path : folder_.weights->paths()) {
+    std::error_code unknown;
+    const std::uintmax_t bytes = std::filesystem::file_size(path, unknown);
+    if (!unknown) info.file_bytes += bytes;
+  }
   info.matryoshka = folder_.matryoshka;
   info.working_bytes = WorkingBytes();
   info.warnings = warnings_;
@@ -269,6 +276,7 @@ Result<> SequenceModel::PrepareIds(const TokenIds& tokens, const LongInput& long
 Result<PreparedInputs> SequenceModel::Prepare(std::span<const SequenceInput> inputs,
                                               std::string_view prompt,
                                               const LongInput& long_input) const {
+  const SteadyTime start = clock_.Now();
   const std::size_t shares =
       std::clamp<std::size_t>(inputs.size() / kTextsPerShare, 1, 4 * team_->threads());
   std::vector<PreparedInputs> parts(shares);
@@ -307,12 +315,14 @@ Result<PreparedInputs> SequenceModel::Prepare(std::span<const SequenceInput> inp
       all.sequences.push_back(std::move(sequence));
     }
   }
+  all.time = clock_.Now() - start;
   return all;
 }
 
 Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
                                                    std::span<const std::string> documents,
                                                    const LongInput& long_input) const {
+  const SteadyTime start = clock_.Now();
   RETURN_IF_ERROR(CheckTokenizer());
   Tokenizer::Scratch scratch;
   Pieces first;
@@ -336,13 +346,20 @@ Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
       return tl::unexpected(At(fmt::format("documents[{}]", i), std::move(added).error()));
     }
   }
+  out.time = clock_.Now() - start;
   return out;
 }
 
 // ---------------------------------------------------------------- sequences to hidden states
 
-Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestContext& context,
-                            const Take& take) const {
+Result<ComputeTimes> SequenceModel::Run(const PreparedInputs& prepared,
+                                        const RequestContext& context, States states,
+                                        const Take& take) const {
+  const std::span<const Sequence> sequences = prepared.sequences;
+  const bool all_tokens = states == States::kAll;
+  const bool first_only = encoder_->spec().first_token_only && !all_tokens;
+  const SteadyTime ready = clock_.Now();
+  std::atomic<SteadyTime::rep> began{0};
   const std::vector<std::size_t> starts = GroupStarts(sequences, team_->threads());
   const std::size_t groups = starts.size() - 1;
 
@@ -351,15 +368,17 @@ Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestCo
   // With one group the threads share its layers, with several each has a group of its own.
   WorkerTeam* inside = groups == 1 ? team_.get() : nullptr;
   const auto compute = [&](std::size_t group, EncoderWorkspace& workspace) -> Result<> {
-    RETURN_IF_ERROR(context.Check(clock_.Now()));  // it may have waited long for its turn
+    const SteadyTime now = clock_.Now();
+    SteadyTime::rep none = 0;
+    began.compare_exchange_strong(none, now.time_since_epoch().count());
+    RETURN_IF_ERROR(context.Check(now));  // it may have waited long for its turn
     TokenBatch& batch = workspace.batch;
     batch.Clear();
     for (std::size_t s = starts[group]; s < starts[group + 1]; ++s) {
       batch.Add(sequences[s].ids, sequences[s].type_ids);
     }
-    RETURN_IF_ERROR(encoder_->Forward(batch, workspace, inside));
+    RETURN_IF_ERROR(encoder_->Forward(batch, workspace, inside, nullptr, all_tokens));
     const std::size_t stride = encoder_->stride();
-    const bool first_only = encoder_->spec().first_token_only;
     for (std::size_t s = 0; s < batch.sequences(); ++s) {
       const std::size_t row = first_only ? s : batch.starts[s];
       RETURN_IF_ERROR(take(starts[group] + s, workspace.hidden.data() + row * stride, stride,
@@ -384,7 +403,9 @@ Result<> SequenceModel::Run(std::span<const Sequence> sequences, const RequestCo
   for (std::optional<Error>& error : errors) {
     if (error) return tl::unexpected(*std::move(error));
   }
-  return {};
+  const SteadyTime first(
+      SteadyTime::duration(groups == 0 ? ready.time_since_epoch().count() : began.load()));
+  return ComputeTimes{prepared.time, first - ready, clock_.Now() - first};
 }
 
 }  // namespace garrison

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/worker_team.h"
+#include "core/compute_times.h"
 #include "core/embedder.h"
 #include "core/model_input.h"
 #include "core/request_context.h"
@@ -36,6 +37,7 @@ struct PreparedInputs {
   std::vector<Sequence> sequences;        // in the order of the inputs; several for a chunked one
   std::vector<std::size_t> tokens;        // per input: tokens that the model reads
   std::vector<std::size_t> total_tokens;  // per input: tokens it has
+  std::chrono::nanoseconds time{0};       // that preparing took
 };
 
 // Immutable after loading; thread-safe.
@@ -63,13 +65,14 @@ class SequenceModel {
                                       std::span<const std::string> documents,
                                       const LongInput& long_input) const;
 
-  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence (only its
-  // first token where the spec says that no other is read), from several threads at once, in no
-  // order. Stops at the first error, and when `context` ends.
+  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence (of all its
+  // tokens, or only of those that the spec says are read), from several threads at once, in no
+  // order. Stops at the first error, and when `context` ends. Returns where the time went.
   using Take = std::function<Result<>(std::size_t sequence, const float* rows, std::size_t stride,
                                       std::size_t tokens)>;
-  Result<> Run(std::span<const Sequence> sequences, const RequestContext& context,
-               const Take& take) const;
+  enum class States { kRead, kAll };
+  Result<ComputeTimes> Run(const PreparedInputs& prepared, const RequestContext& context,
+                           States states, const Take& take) const;
 
   const ModelFolder& folder() const { return folder_; }
   const Encoder& encoder() const { return *encoder_; }

@@ -66,7 +66,7 @@ Result<std::string> TextEmbedder::FindPrompt(const std::string& name) const {
 }
 
 Result<> TextEmbedder::Finish(const Sequence& sequence, const float* rows, std::size_t stride,
-                              std::size_t tokens, std::span<float> out) const {
+                              std::size_t tokens, bool normalize, std::span<float> out) const {
   const ModelFolder& folder = model_->folder();
   const std::size_t hidden = folder.encoder.hidden;
   std::vector<float> vector(RowStride(hidden * folder.pooling.modes.size()));
@@ -84,10 +84,48 @@ Result<> TextEmbedder::Finish(const Sequence& sequence, const float* rows, std::
     vector = std::move(next);
   }
   vector.resize(info_.dimension);
-  if (folder.normalize) NormalizeVector(vector);
+  if (normalize) NormalizeVector(vector);
   RETURN_IF_ERROR(CheckFinite(vector, sequence.input));
   std::copy(vector.begin(), vector.end(), out.begin());
   return {};
+}
+
+Result<PreparedInputs> TextEmbedder::Prepare(const EmbedRequest& request) const {
+  ASSIGN_OR_RETURN(const std::string prompt, FindPrompt(request.prompt));
+  std::vector<SequenceInput> inputs;
+  inputs.reserve(request.inputs.size());
+  for (const EmbedInput& input : request.inputs) {
+    std::visit([&](const auto& value) { inputs.emplace_back(value); }, input);
+  }
+  return model_->Prepare(inputs, prompt, request.long_input);
+}
+
+Result<TokenVectors> TextEmbedder::EmbedTokens(const EmbedRequest& request,
+                                               const RequestContext& context) const {
+  ASSIGN_OR_RETURN(PreparedInputs prepared, Prepare(request));
+  TokenVectors out;
+  out.dimension = model_->folder().encoder.hidden;
+  std::vector<std::size_t> starts;
+  std::size_t total = 0;
+  out.tokens.assign(request.inputs.size(), 0);
+  for (const Sequence& sequence : prepared.sequences) {
+    starts.push_back(total);
+    total += sequence.ids.size();
+    out.tokens[sequence.input] += sequence.ids.size();
+  }
+  out.values.resize(total * out.dimension);
+  const auto take = [&](std::size_t s, const float* rows, std::size_t stride,
+                        std::size_t tokens) -> Result<> {
+    for (std::size_t t = 0; t < tokens; ++t) {
+      const std::span<const float> row(rows + t * stride, out.dimension);
+      RETURN_IF_ERROR(CheckFinite(row, prepared.sequences[s].input));
+      std::copy(row.begin(), row.end(), out.values.data() + (starts[s] + t) * out.dimension);
+    }
+    return {};
+  };
+  ASSIGN_OR_RETURN(out.times, model_->Run(prepared, context, SequenceModel::States::kAll, take));
+  out.total_tokens = std::move(prepared.total_tokens);
+  return out;
 }
 
 Result<Embeddings> TextEmbedder::Embed(const EmbedRequest& request,
@@ -97,29 +135,24 @@ Result<Embeddings> TextEmbedder::Embed(const EmbedRequest& request,
     return FailAt("dimensions", Code::kInvalidArgument, "expected 1-{} for {}, got {}",
                   info_.dimension, info_.id, kept);
   }
-  ASSIGN_OR_RETURN(const std::string prompt, FindPrompt(request.prompt));
-  std::vector<SequenceInput> inputs;
-  inputs.reserve(request.inputs.size());
-  for (const EmbedInput& input : request.inputs) {
-    std::visit([&](const auto& value) { inputs.emplace_back(value); }, input);
-  }
-  ASSIGN_OR_RETURN(PreparedInputs prepared, model_->Prepare(inputs, prompt, request.long_input));
+  const bool normalize = request.normalize.value_or(model_->folder().normalize);
+  ASSIGN_OR_RETURN(PreparedInputs prepared, Prepare(request));
   const auto& sequences = prepared.sequences;
   const std::size_t width = info_.dimension;
   std::vector<float> vectors(sequences.size() * width);
-  RETURN_IF_ERROR(
-      model_->Run(sequences, context,
+  Embeddings out;
+  ASSIGN_OR_RETURN(
+      out.times,
+      model_->Run(prepared, context, SequenceModel::States::kRead,
                   [&](std::size_t s, const float* rows, std::size_t stride, std::size_t tokens) {
-                    return Finish(sequences[s], rows, stride, tokens,
+                    return Finish(sequences[s], rows, stride, tokens, normalize,
                                   std::span(vectors).subspan(s * width, width));
                   }));
-
-  Embeddings out;
   out.dimension = kept;
   out.tokens = std::move(prepared.tokens);
   out.total_tokens = std::move(prepared.total_tokens);
-  out.values.reserve(inputs.size() * kept);
-  const bool normalize = model_->folder().normalize || request.dimensions.has_value();
+  out.values.reserve(request.inputs.size() * kept);
+  const bool again = request.normalize.value_or(model_->folder().normalize || request.dimensions);
   for (std::size_t s = 0; s < sequences.size();) {
     const std::size_t first = s;
     std::vector<float> row(vectors.begin() + static_cast<std::ptrdiff_t>(s * width),
@@ -137,7 +170,7 @@ Result<Embeddings> TextEmbedder::Embed(const EmbedRequest& request,
       for (std::size_t c = 0; c < width; ++c) row[c] = static_cast<float>(sum[c] / weights);
     }
     row.resize(kept);
-    if (normalize && (s - first > 1 || kept < width)) NormalizeVector(row);
+    if (again && (s - first > 1 || kept < width || !normalize)) NormalizeVector(row);
     out.values.insert(out.values.end(), row.begin(), row.end());
   }
   return out;

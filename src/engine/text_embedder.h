@@ -20,11 +20,14 @@ class TextEmbedder final : public Embedder {
   // Rows have length 1 where the model's folder says Normalize, or `dimensions` is given.
   Result<Embeddings> Embed(const EmbedRequest& request,
                            const RequestContext& context) const override;
+  Result<TokenVectors> EmbedTokens(const EmbedRequest& request,
+                                   const RequestContext& context) const override;
 
  private:
+  Result<PreparedInputs> Prepare(const EmbedRequest& request) const;
   explicit TextEmbedder(std::shared_ptr<const SequenceModel> model) : model_(std::move(model)) {}
   Result<> Finish(const Sequence& sequence, const float* rows, std::size_t stride,
-                  std::size_t tokens, std::span<float> out) const;
+                  std::size_t tokens, bool normalize, std::span<float> out) const;
   Result<std::string> FindPrompt(const std::string& name) const;
 
   const std::shared_ptr<const SequenceModel> model_;

@@ -12,9 +12,12 @@
 #include "base/result.h"
 #include "core/embedder.h"
 #include "core/model_catalog.h"
+#include "core/moderation.h"
 #include "core/request_context.h"
+#include "core/reranker.h"
 #include "core/safety.h"
 #include "core/settings.h"
+#include "core/text_codec.h"
 #include "guard/monitor.h"
 #include "guard/sessions.h"
 #include "guard/turn_report.h"
@@ -26,6 +29,36 @@ struct EmbedReply {
   ModelInfo model;
 };
 
+struct TokenVectorsReply {
+  TokenVectors vectors;
+  ModelInfo model;
+};
+
+struct RerankReply {
+  Relevance relevance;
+  ModelInfo model;
+};
+
+struct ClassifyReply {
+  Classifications classes;
+  std::vector<std::string> labels;
+  ModelInfo model;
+};
+
+struct SimilarityReply {
+  std::vector<float> cosines;  // of the source with each sentence
+  // Of the source and the sentences.
+  std::vector<std::size_t> tokens;
+  std::vector<std::size_t> total_tokens;
+  ComputeTimes times;
+  ModelInfo model;
+};
+
+struct ModerateReply {
+  std::vector<Moderation> moderations;  // one per text
+  std::string model;                    // what was asked: "guard", "guard+NAME"
+};
+
 struct SafetyReply {
   std::string conversation_id;
   TurnReport turn;
@@ -35,16 +68,39 @@ struct SafetyReply {
 };
 
 // Thread-safe. What it is made of must outlive it.
+//
+// A model named by an empty string is the default one. Errors name the field as the port does
+// ("input[i]", "query", "documents[i]"): INVALID_ARGUMENT past limits.inputs_per_request and
+// limits.input_bytes, NOT_FOUND and FAILED_PRECONDITION for the model, otherwise those of the
+// model. A `choice` overrides engine.long_input and engine.truncation_side.
 class Gateway {
  public:
   Gateway(const ModelCatalog& models, const GuardMonitor& monitor, GuardSessions& sessions,
           const Settings& settings, const Clock& clock);
 
-  // `model` empty: the default one. INVALID_ARGUMENT (where: "input" or "input[i]") past
-  // limits.inputs_per_request and limits.input_bytes; otherwise the errors of the model.
-  // engine.long_input and engine.truncation_side decide about inputs that are too long.
   Result<EmbedReply> Embed(std::string_view model, EmbedRequest request,
-                           const RequestContext& context) const;
+                           const LongInputChoice& choice, const RequestContext& context) const;
+  Result<TokenVectorsReply> EmbedTokens(std::string_view model, EmbedRequest request,
+                                        const LongInputChoice& choice,
+                                        const RequestContext& context) const;
+  // Models that read pairs cannot read in chunks: engine.long_input = "chunk" is "error" for them.
+  Result<RerankReply> Rerank(std::string_view model, RerankRequest request,
+                             const LongInputChoice& choice, const RequestContext& context) const;
+  Result<ClassifyReply> Classify(std::string_view model, const std::vector<SequenceInput>& inputs,
+                                 const LongInputChoice& choice,
+                                 const RequestContext& context) const;
+  // Errors name "source_sentence" and "sentences[i]". `prompt` as in EmbedRequest.
+  Result<SimilarityReply> Similarity(std::string_view model, const std::string& source,
+                                     const std::vector<std::string>& sentences,
+                                     const std::string& prompt, const LongInputChoice& choice,
+                                     const RequestContext& context) const;
+
+  Result<std::vector<std::vector<TextToken>>> Tokenize(std::string_view model,
+                                                       const std::vector<std::string>& texts,
+                                                       bool add_special_tokens) const;
+  Result<std::vector<std::string>> Decode(std::string_view model,
+                                          const std::vector<std::vector<std::int32_t>>& ids,
+                                          bool skip_special_tokens) const;
 
   // Scores the next turn of a conversation. INVALID_ARGUMENT names user_message, model_message or
   // conversation_id; RESOURCE_EXHAUSTED past limits.conversation_turns. A turn that fails leaves
@@ -52,10 +108,25 @@ class Gateway {
   Result<SafetyReply> CheckSafety(const SafetyRequest& request,
                                   const RequestContext& context) const;
 
-  std::vector<ModelInfo> Models() const { return models_.List(); }
+  // Each text as a first message: the guard's likelihood ("guard/likelihood"), and, where `model`
+  // or guard.toxicity_model names a classifier, a category for each of its labels. Only what was
+  // measured is there. Errors name "input[i]".
+  Result<ModerateReply> Moderate(std::string_view model, const std::vector<std::string>& texts,
+                                 const RequestContext& context) const;
+
+  std::vector<ModelStatus> Models() const { return models_.List(); }
+  // NOT_FOUND when there is none of that name or alias.
+  Result<ModelStatus> FindModel(std::string_view name) const;
+  // True: this call loaded it; false: it was there.
+  Result<bool> LoadModel(std::string_view name) const { return models_.Load(name); }
 
  private:
   Result<> CheckSize(std::size_t size, std::string where) const;
+  Result<> CheckCount(std::size_t count, const char* where, const char* what) const;
+  Result<> CheckEmbed(EmbedRequest& request, const LongInputChoice& choice,
+                      const RequestContext& context) const;
+  LongInput LongInputFor(const LongInputChoice& choice) const;
+  LongInput LongInputForPairs(const LongInputChoice& choice) const;
 
   const ModelCatalog& models_;
   const GuardMonitor& monitor_;

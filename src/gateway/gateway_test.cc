@@ -31,26 +31,26 @@ class GatewayTest : public testing::Test {
 
 TEST_F(GatewayTest, EmbedsWithTheModelThatWasAskedFor) {
   const Gateway gateway = Make();
-  const auto reply = gateway.Embed("", Texts({"ab", "b"}), {});
+  const auto reply = gateway.Embed("", Texts({"ab", "b"}), {}, {});
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->model.id, "test:letters");
   EXPECT_EQ(reply->embeddings.row(1)[1], 1.0f);
-  EXPECT_TRUE(gateway.Embed("test:letters", Texts({"a"}), {}));
-  EXPECT_EQ(gateway.Embed("gpt-9", Texts({"a"}), {}).error().code, Code::kNotFound);
+  EXPECT_TRUE(gateway.Embed("test:letters", Texts({"a"}), {}, {}));
+  EXPECT_EQ(gateway.Embed("gpt-9", Texts({"a"}), {}, {}).error().code, Code::kNotFound);
 }
 
 TEST_F(GatewayTest, LimitInputsPerRequest) {
   settings_.limits.inputs_per_request = 2;
   const Gateway gateway = Make();
-  EXPECT_TRUE(gateway.Embed("", Texts({"a", "b"}), {}));
-  EXPECT_EQ(gateway.Embed("", Texts({"a", "b", "c"}), {}).error().where, "input");
+  EXPECT_TRUE(gateway.Embed("", Texts({"a", "b"}), {}, {}));
+  EXPECT_EQ(gateway.Embed("", Texts({"a", "b", "c"}), {}, {}).error().where, "input");
 }
 
 TEST_F(GatewayTest, LimitInputBytes) {
   settings_.limits.input_bytes = 4;
   const Gateway gateway = Make();
-  EXPECT_TRUE(gateway.Embed("", Texts({"abcd"}), {}));
-  EXPECT_EQ(gateway.Embed("", Texts({"a", "abcde"}), {}).error().where, "input[1]");
+  EXPECT_TRUE(gateway.Embed("", Texts({"abcd"}), {}, {}));
+  EXPECT_EQ(gateway.Embed("", Texts({"a", "abcde"}), {}, {}).error().where, "input[1]");
   EXPECT_EQ(gateway.CheckSafety({"abcde", "b", ""}, {}).error().where, "user_message");
   EXPECT_EQ(gateway.CheckSafety({"a", "abcde", ""}, {}).error().where, "model_message");
 }
@@ -59,7 +59,7 @@ TEST_F(GatewayTest, ARequestPastItsDeadlineOrLeftByItsClientIsNotWorkedOn) {
   const Gateway gateway = Make();
   RequestContext late;
   late.deadline = clock_.Now();
-  EXPECT_EQ(gateway.Embed("", Texts({"a"}), late).error().code, Code::kDeadlineExceeded);
+  EXPECT_EQ(gateway.Embed("", Texts({"a"}), {}, late).error().code, Code::kDeadlineExceeded);
   std::stop_source stop;
   stop.request_stop();
   RequestContext left;

@@ -25,7 +25,7 @@ struct HttpRequest {
   std::vector<HttpHeader> headers;
   std::string body;
 
-  // When the server gives up on the answer (504).
+  // When the server gives up on the answer, or on the head of a streamed one (504).
   SteadyTime deadline = SteadyTime::max();
   // Requested when the client leaves or the server stops waiting.
   std::stop_token stop;
@@ -41,12 +41,37 @@ struct HttpResponse {
   std::vector<HttpHeader> headers;
 };
 
-// Answers one request. Whoever produces the answer keeps the writer. Any thread; one Send at most.
-// A writer that is destroyed unsent answers 500, so no request hangs.
+// The body of an answer that is sent while it is made. Any thread, one at a time, but not the
+// server's own: Write may wait. Once the stream has failed, every call fails with the same error
+// and the request's stop is requested; once the stop is requested, every call fails.
+class BodyStream {
+ public:
+  // Without Finish, what was written is sent and the connection is cut, so that the client sees
+  // that the answer is incomplete.
+  virtual ~BodyStream() = default;
+
+  // Sends `bytes` as soon as the client takes them; returns when at most
+  // HttpServerOptions::stream_bytes wait to be sent. CANCELLED when the client has left or the
+  // server cuts off what still runs, DEADLINE_EXCEEDED when the client took nothing for write_time
+  // or the head came after request_time.
+  virtual Result<> Write(std::string bytes) = 0;
+
+  // The body is complete. Does not wait until the client has it. Nothing may follow.
+  virtual Result<> Finish() = 0;
+};
+
+// Answers one request. Whoever produces the answer keeps the writer. Any thread; either Send or
+// Stream, once. A writer that is destroyed without either answers 500, so no request hangs.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
   virtual void Send(HttpResponse response) = 0;
+
+  // Sends status and headers at once, with `head.body` as the beginning of the body; the rest goes
+  // through the stream. From here on there is no limit on how long the answer may take: its maker
+  // sets one, and watches HttpRequest::stop. An HTTP/1.0 client gets the end of the connection as
+  // the end of the body. The answer to HEAD has no body: what is written is dropped.
+  virtual std::unique_ptr<BodyStream> Stream(HttpResponse head) = 0;
 };
 
 // Thread-safe.

@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/write.hpp>
 #include <ctime>
-#include <string>
+#include <sstream>
 #include <utility>
 
 #include "base/check.h"
@@ -41,6 +43,11 @@ void Watchdog::Disarm() {
   timer_.cancel();
 }
 
+void Exchange::Leave(Error error) {
+  body->Close(std::move(error));
+  stop.request_stop();
+}
+
 ExchangeWriter::ExchangeWriter(std::shared_ptr<Exchange> exchange, HttpHandler& handler)
     : exchange_(std::move(exchange)), handler_(handler) {}
 
@@ -52,11 +59,32 @@ ExchangeWriter::~ExchangeWriter() {
 
 void ExchangeWriter::Send(HttpResponse response) {
   CHECK(exchange_ != nullptr);
-  auto executor = exchange_->answered.get_executor();
-  asio::post(executor, [exchange = std::move(exchange_), response = std::move(response)]() mutable {
-    exchange->response = std::move(response);
-    exchange->answered.cancel();
+  Post(std::move(response), false);
+}
+
+std::unique_ptr<BodyStream> ExchangeWriter::Stream(HttpResponse head) {
+  CHECK(exchange_ != nullptr);
+  const std::shared_ptr<BodyPipe> body = exchange_->body;
+  auto stream = std::make_unique<PipeStream>(body, exchange_->stop);
+  // Weak, because the exchange owns the pipe that owns this.
+  body->Open(std::exchange(head.body, {}), [executor = exchange_->answered.get_executor(),
+                                            weak = std::weak_ptr<Exchange>(exchange_)] {
+    asio::post(executor, [weak] {
+      if (const auto exchange = weak.lock()) exchange->answered.cancel();
+    });
   });
+  Post(std::move(head), true);
+  return stream;
+}
+
+void ExchangeWriter::Post(HttpResponse response, bool streamed) {
+  auto executor = exchange_->answered.get_executor();
+  asio::post(executor,
+             [exchange = std::move(exchange_), response = std::move(response), streamed]() mutable {
+               exchange->response = std::move(response);
+               exchange->streamed = streamed;
+               exchange->answered.cancel();
+             });
   exchange_ = nullptr;
 }
 
@@ -66,6 +94,12 @@ bool PeerClosed(tcp::socket& socket) {
   if (getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
   return info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_CLOSE ||
          info.tcpi_state == TCP_LAST_ACK || info.tcpi_state == TCP_CLOSING;
+}
+
+void ResetOnClose(tcp::socket& socket, bool reset) {
+  // Not through Asio, whose destructor of a socket takes this option back.
+  const linger option{reset ? 1 : 0, 0};
+  setsockopt(socket.native_handle(), SOL_SOCKET, SO_LINGER, &option, sizeof(option));
 }
 
 namespace {
@@ -79,12 +113,11 @@ std::string HttpDate() {
   return std::string(text, size);
 }
 
-}  // namespace
-
-http::response<http::string_body> ToMessage(HttpResponse response, bool head_only, unsigned version,
-                                            bool keep_alive) {
-  http::response<http::string_body> message;
-  message.version(version);
+// Everything but what says where the body ends.
+template <typename Body>
+http::response<Body> HeadMessage(const HttpResponse& response, const AnswerForm& form) {
+  http::response<Body> message;
+  message.version(form.version);
   message.result(static_cast<unsigned>(response.status));
   message.set(http::field::server, "garrison");
   message.set(http::field::date, HttpDate());
@@ -92,10 +125,25 @@ http::response<http::string_body> ToMessage(HttpResponse response, bool head_onl
     message.set(http::field::content_type, response.content_type);
   }
   for (const HttpHeader& header : response.headers) message.set(header.name, header.value);
-  message.keep_alive(keep_alive);
-  message.content_length(response.body.size());
-  if (!head_only) message.body() = std::move(response.body);
+  message.keep_alive(form.keep_alive);
   return message;
+}
+
+}  // namespace
+
+http::response<http::string_body> ToMessage(HttpResponse response, const AnswerForm& form) {
+  auto message = HeadMessage<http::string_body>(response, form);
+  message.content_length(response.body.size());
+  if (!form.head_only) message.body() = std::move(response.body);
+  return message;
+}
+
+std::string StreamHead(const HttpResponse& head, const AnswerForm& form) {
+  auto message = HeadMessage<http::empty_body>(head, form);
+  if (form.version == 11) message.chunked(true);
+  std::ostringstream text;
+  text << message.base();
+  return std::move(text).str();
 }
 
 }  // namespace garrison

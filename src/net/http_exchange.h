@@ -2,18 +2,22 @@
 // answer, and the answer as a message. Private to net/.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 
 #include "net/http.h"
+#include "net/http_stream.h"
 
 namespace garrison {
 
@@ -41,12 +45,20 @@ class Watchdog {
 };
 
 // One request between the connection that waits for its answer and the worker that makes it.
-// `response` and `answered` belong to the server's thread.
+// `response`, `streamed` and `answered` belong to the server's thread.
 struct Exchange {
-  explicit Exchange(const boost::asio::any_io_executor& executor) : answered(executor) {}
+  Exchange(const boost::asio::any_io_executor& executor, std::size_t stream_bytes,
+           std::atomic<std::uint64_t>& bytes_in_flight)
+      : body(std::make_shared<BodyPipe>(stream_bytes, bytes_in_flight)), answered(executor) {}
+
+  // Nobody waits for the answer any more. On the server's thread; more than once is harmless.
+  void Leave(Error error);
+
   std::stop_source stop;
+  const std::shared_ptr<BodyPipe> body;
   std::optional<HttpResponse> response;
-  boost::asio::steady_timer answered;
+  bool streamed = false;               // `response` is the head, the rest comes through `body`
+  boost::asio::steady_timer answered;  // cancelled when there is something new
 };
 
 class ExchangeWriter final : public ResponseWriter {
@@ -54,8 +66,11 @@ class ExchangeWriter final : public ResponseWriter {
   ExchangeWriter(std::shared_ptr<Exchange> exchange, HttpHandler& handler);
   ~ExchangeWriter() override;
   void Send(HttpResponse response) override;
+  std::unique_ptr<BodyStream> Stream(HttpResponse head) override;
 
  private:
+  void Post(HttpResponse response, bool streamed);
+
   std::shared_ptr<Exchange> exchange_;
   HttpHandler& handler_;
 };
@@ -64,9 +79,21 @@ class ExchangeWriter final : public ResponseWriter {
 // hide it.
 bool PeerClosed(boost::asio::ip::tcp::socket& socket);
 
+// Makes the close of a socket a reset, or orderly again. Where the end of the connection is the end
+// of the body, only a reset tells an incomplete one.
+void ResetOnClose(boost::asio::ip::tcp::socket& socket, bool reset);
+
+// What decides about the form of an answer besides its content.
+struct AnswerForm {
+  unsigned version = 11;
+  bool head_only = false;
+  bool keep_alive = false;
+};
+
 boost::beast::http::response<boost::beast::http::string_body> ToMessage(HttpResponse response,
-                                                                        bool head_only,
-                                                                        unsigned version,
-                                                                        bool keep_alive);
+                                                                        const AnswerForm& form);
+
+// Status line and headers of a streamed answer, as they go over the wire.
+std::string StreamHead(const HttpResponse& head, const AnswerForm& form);
 
 }  // namespace garrison

@@ -21,6 +21,7 @@
 #include <map>
 #include <new>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -75,7 +76,7 @@ class Server final : public HttpServer {
   Result<> Listen();
   std::uint16_t port() const override { return port_; }
   HttpServerStats stats() const override {
-    return {open_.load(), accepted_.load(), refused_.load(), gone_.load()};
+    return {open_.load(), accepted_.load(), refused_.load(), pool_.queued(), gone_.load()};
   }
   std::size_t Shutdown() override;
   void HurryShutdown() override;
@@ -87,8 +88,16 @@ class Server final : public HttpServer {
     std::shared_ptr<Exchange> exchange;
   };
 
+  // How a connection goes on after an answer.
+  enum class After {
+    kNextRequest,
+    kClose,  // orderly, with time for the client to read
+    kCut,    // so that the client sees that the answer is incomplete
+  };
+
   class Registration;
   class Charge;
+  class Waiting;
 
   asio::awaitable<void> Accept();
   asio::awaitable<void> ServePlain(tcp::socket socket, std::string address);
@@ -96,19 +105,28 @@ class Server final : public HttpServer {
   template <typename Stream>
   asio::awaitable<void> Serve(Stream& stream, Connection& connection, Watchdog& watchdog);
   template <typename Stream>
-  asio::awaitable<bool> ServeOne(Stream& stream, boost::beast::flat_buffer& buffer,
-                                 Connection& connection, Watchdog& watchdog);
+  asio::awaitable<After> ServeOne(Stream& stream, boost::beast::flat_buffer& buffer,
+                                  Connection& connection, Watchdog& watchdog);
   template <typename Stream>
   asio::awaitable<std::optional<HttpRefusal>> ReadRequest(Stream& stream,
                                                           boost::beast::flat_buffer& buffer,
                                                           HttpParser& parser, HttpRequest& request,
                                                           Charge& charge, Watchdog& watchdog);
   asio::awaitable<std::optional<HttpResponse>> Answer(HttpRequest request, tcp::socket& socket,
-                                                      Connection& connection);
+                                                      std::shared_ptr<Exchange> exchange);
   void Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchange);
+  template <typename Stream>
+  asio::awaitable<After> SendWhole(Stream& stream, HttpResponse response, AnswerForm form,
+                                   Charge& charge, Watchdog& watchdog);
+  template <typename Stream>
+  asio::awaitable<After> SendStream(Stream& stream, const HttpResponse& head, AnswerForm form,
+                                    Exchange& exchange, Watchdog& watchdog);
   template <typename Stream>
   asio::awaitable<bool> Write(Stream& stream, http::response<http::string_body>& message,
                               Watchdog& watchdog);
+  template <typename Stream>
+  asio::awaitable<bool> WriteBytes(Stream& stream, std::string_view bytes, Watchdog& watchdog);
+  void LeaveGone(Exchange& exchange);
   template <typename Stream>
   asio::awaitable<void> Linger(Stream& stream, boost::beast::flat_buffer& buffer,
                                Watchdog& watchdog);
@@ -127,13 +145,13 @@ class Server final : public HttpServer {
   // Own synchronisation.
   asio::io_context io_;
   std::atomic<std::uint64_t> open_ = 0, accepted_ = 0, refused_ = 0, gone_ = 0;
+  std::atomic<std::uint64_t> bytes_in_flight_ = 0;
 
   // Only touched on the server's thread.
   tcp::acceptor acceptor_;
   asio::steady_timer slot_free_;
   std::list<Connection> connections_;
   std::map<std::string, std::size_t> by_address_;
-  std::uint64_t bytes_in_flight_ = 0;
   bool draining_ = false;
   bool hurried_ = false;
   bool cut_off_ = false;
@@ -262,6 +280,29 @@ class Server::Charge {
   std::uint64_t bytes_ = 0;
 };
 
+// The exchange that a connection waits for. However the waiting ends, the handler learns it:
+// nothing else would wake one that is held up in BodyStream::Write.
+class Server::Waiting {
+ public:
+  Waiting(Connection& connection, std::shared_ptr<Exchange> exchange) : connection_(connection) {
+    connection_.exchange = std::move(exchange);
+  }
+  ~Waiting() {
+    if (connection_.exchange == nullptr) return;
+    connection_.exchange->Leave(
+        Error{Code::kCancelled, "the connection has ended", "", std::nullopt});
+    connection_.exchange = nullptr;
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  // The handler has done its part.
+  void Over() { connection_.exchange = nullptr; }
+
+ private:
+  Connection& connection_;
+};
+
 asio::awaitable<void> Server::ServePlain(tcp::socket socket, std::string address) {
   Registration registration(*this, socket, std::move(address));
   Watchdog watchdog(socket);
@@ -297,19 +338,18 @@ asio::awaitable<void> Server::Serve(Stream& stream, Connection& connection, Watc
       buffer.commit(got);
     }
     connection.busy = true;
-    const bool keep_alive = co_await ServeOne(stream, buffer, connection, watchdog);
+    const After after = co_await ServeOne(stream, buffer, connection, watchdog);
     connection.busy = false;
-    if (!keep_alive) {
-      co_await Linger(stream, buffer, watchdog);
-      co_return;
-    }
+    if (after == After::kNextRequest) continue;
+    if (after == After::kClose) co_await Linger(stream, buffer, watchdog);
+    co_return;
   }
 }
 
-// One request and its answer; false when the connection must end.
+// One request and its answer.
 template <typename Stream>
-asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer& buffer,
-                                       Connection& connection, Watchdog& watchdog) {
+asio::awaitable<Server::After> Server::ServeOne(Stream& stream, boost::beast::flat_buffer& buffer,
+                                                Connection& connection, Watchdog& watchdog) {
   HttpParser parser;
   SetLimits(parser, parser_limits_);
   Charge charge(*this);
@@ -317,25 +357,28 @@ asio::awaitable<bool> Server::ServeOne(Stream& stream, boost::beast::flat_buffer
   std::optional<HttpRefusal> refusal =
       co_await ReadRequest(stream, buffer, parser, request, charge, watchdog);
   watchdog.Disarm();
-  if (refusal && refusal->status == 0) co_return false;  // the client left in the middle
-  const unsigned version = refusal ? 11 : parser.get().version();
-  const bool head_only = !refusal && parser.get().method() == http::verb::head;
-  bool keep_alive = !refusal && parser.get().keep_alive();
-
-  HttpResponse response;
   if (refusal) {
-    response = handler_.Refuse(refusal->status, refusal->error);
-  } else {
-    auto answer = Answer(std::move(request), Lowest(stream), connection);
-    std::optional<HttpResponse> made = co_await std::move(answer);
-    if (!made) co_return false;
-    response = *std::move(made);
+    if (refusal->status == 0) co_return After::kClose;  // the client left in the middle
+    HttpResponse response = handler_.Refuse(refusal->status, refusal->error);
+    auto sent = SendWhole(stream, std::move(response), AnswerForm{}, charge, watchdog);
+    co_return co_await std::move(sent);
   }
-  charge.Add(response.body.size());
-  keep_alive = keep_alive && !draining_;
-  auto message = ToMessage(std::move(response), head_only, version, keep_alive);
-  const bool written = co_await Write(stream, message, watchdog);
-  co_return written&& keep_alive;
+  const AnswerForm form{parser.get().version(), parser.get().method() == http::verb::head,
+                        parser.get().keep_alive()};
+  auto exchange = std::make_shared<Exchange>(Lowest(stream).get_executor(), options_.stream_bytes,
+                                             bytes_in_flight_);
+  Waiting waiting(connection, exchange);
+  auto answer = Answer(std::move(request), Lowest(stream), exchange);
+  std::optional<HttpResponse> response = co_await std::move(answer);
+  if (!response) co_return After::kClose;
+  if (exchange->streamed) {
+    const After after = co_await SendStream(stream, *response, form, *exchange, watchdog);
+    if (after != After::kCut) waiting.Over();
+    co_return after;
+  }
+  waiting.Over();
+  auto sent = SendWhole(stream, *std::move(response), form, charge, watchdog);
+  co_return co_await std::move(sent);
 }
 
 // A refusal with status 0 means that nobody is there to be answered.
@@ -387,12 +430,11 @@ asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(
   co_return std::nullopt;
 }
 
-// Hands the request to a worker and waits; nullopt when the client has left.
+// Hands the request to a worker and waits for its answer, or the head of a streamed one; nullopt
+// when the client has left.
 asio::awaitable<std::optional<HttpResponse>> Server::Answer(HttpRequest request,
                                                             tcp::socket& socket,
-                                                            Connection& connection) {
-  auto exchange = std::make_shared<Exchange>(socket.get_executor());
-  connection.exchange = exchange;
+                                                            std::shared_ptr<Exchange> exchange) {
   request.stop = exchange->stop.get_token();
   const SteadyTime deadline = std::chrono::steady_clock::now() + options_.request_time;
   request.deadline = deadline;
@@ -404,7 +446,6 @@ asio::awaitable<std::optional<HttpResponse>> Server::Answer(HttpRequest request,
     const Result<> submitted =
         pool_.Submit([this, shared, exchange] { Handle(std::move(*shared), exchange); });
     if (!submitted) {
-      connection.exchange = nullptr;
       co_return handler_.Refuse(submitted.error().code == Code::kUnavailable ? 503 : 429,
                                 submitted.error());
     }
@@ -415,21 +456,18 @@ asio::awaitable<std::optional<HttpResponse>> Server::Answer(HttpRequest request,
     co_await exchange->answered.async_wait(kAwait);
     if (exchange->response) break;
     if (exchange->stop.stop_requested() || PeerClosed(socket)) {
-      exchange->stop.request_stop();
-      ++gone_;
-      connection.exchange = nullptr;
+      LeaveGone(*exchange);
       co_return std::nullopt;
     }
     if (std::chrono::steady_clock::now() >= deadline) {
-      exchange->stop.request_stop();
-      connection.exchange = nullptr;
-      co_return handler_.Refuse(504, Error{Code::kDeadlineExceeded,
-                                           fmt::format("no answer within {} ms; send less at once",
-                                                       options_.request_time.count()),
-                                           "", std::nullopt});
+      Error late{
+          Code::kDeadlineExceeded,
+          fmt::format("no answer within {} ms; send less at once", options_.request_time.count()),
+          "", std::nullopt};
+      exchange->Leave(late);
+      co_return handler_.Refuse(504, late);
     }
   }
-  connection.exchange = nullptr;
   co_return std::move(exchange->response);
 }
 
@@ -439,6 +477,69 @@ void Server::Handle(HttpRequest request, const std::shared_ptr<Exchange>& exchan
   } catch (const std::bad_alloc&) {  // the writer has answered 500 as it went
     logger_.Error("out of memory while answering a request");
   }
+}
+
+template <typename Stream>
+asio::awaitable<Server::After> Server::SendWhole(Stream& stream, HttpResponse response,
+                                                 AnswerForm form, Charge& charge,
+                                                 Watchdog& watchdog) {
+  charge.Add(response.body.size());
+  form.keep_alive = form.keep_alive && !draining_;
+  auto message = ToMessage(std::move(response), form);
+  const bool written = co_await Write(stream, message, watchdog);
+  co_return written&& form.keep_alive ? After::kNextRequest : After::kClose;
+}
+
+// Sends the pieces of a streamed answer as they come, and looks for the client in between.
+template <typename Stream>
+asio::awaitable<Server::After> Server::SendStream(Stream& stream, const HttpResponse& head,
+                                                  AnswerForm form, Exchange& exchange,
+                                                  Watchdog& watchdog) {
+  tcp::socket& socket = Lowest(stream);
+  const bool chunked = form.version == 11;
+  if (!chunked) ResetOnClose(socket, true);
+  form.keep_alive = form.keep_alive && chunked && !draining_;
+  if (form.head_only) exchange.body->Drop();
+  std::string out = StreamHead(head, form);
+  BodyPipe::State state = BodyPipe::State::kOpen;
+  while (state == BodyPipe::State::kOpen) {
+    BodyPipe::Piece piece = exchange.body->Take();
+    state = piece.state;
+    const std::size_t size = piece.bytes.size();
+    if (!form.head_only) AppendPiece(out, piece, chunked);
+    piece.bytes = {};
+    if (out.empty() && state == BodyPipe::State::kOpen) {
+      exchange.answered.expires_after(kClientPoll);
+      const auto [woken] = co_await exchange.answered.async_wait(kAwait);
+      if (exchange.stop.stop_requested()) co_return After::kCut;  // the server cuts off
+      if (woken || !PeerClosed(socket)) continue;
+      LeaveGone(exchange);
+      co_return After::kCut;
+    }
+    const bool written = co_await WriteBytes(stream, out, watchdog);
+    if (!written && watchdog.fired()) {
+      ResetOnClose(socket, true);  // or the system would go on offering what it has buffered
+      exchange.Leave(
+          Error{Code::kDeadlineExceeded,
+                fmt::format("the client took nothing for {} ms", options_.write_time.count()), "",
+                std::nullopt});
+      co_return After::kCut;
+    }
+    if (!written) {
+      if (!exchange.stop.stop_requested()) LeaveGone(exchange);  // else the server cuts off
+      co_return After::kCut;
+    }
+    out = {};
+    exchange.body->Sent(size);
+  }
+  if (state == BodyPipe::State::kAbandoned) co_return After::kCut;
+  if (!chunked) ResetOnClose(socket, false);
+  co_return form.keep_alive && !draining_ ? After::kNextRequest : After::kClose;
+}
+
+void Server::LeaveGone(Exchange& exchange) {
+  ++gone_;
+  exchange.Leave(Error{Code::kCancelled, "the client has left", "", std::nullopt});
 }
 
 // False when the client stopped taking bytes or left.
@@ -455,6 +556,21 @@ asio::awaitable<bool> Server::Write(Stream& stream, http::response<http::string_
   co_return true;
 }
 
+// The same for bytes as they are.
+template <typename Stream>
+asio::awaitable<bool> Server::WriteBytes(Stream& stream, std::string_view bytes,
+                                         Watchdog& watchdog) {
+  while (!bytes.empty()) {
+    watchdog.Arm(options_.write_time);
+    const auto buffer = asio::buffer(bytes);
+    auto [error, sent] = co_await stream.async_write_some(buffer, kAwait);
+    if (error) co_return false;
+    bytes.remove_prefix(sent);
+  }
+  watchdog.Disarm();
+  co_return true;
+}
+
 template <typename Stream>
 asio::awaitable<void> Server::Linger(Stream& stream, boost::beast::flat_buffer& buffer,
                                      Watchdog& watchdog) {
@@ -464,7 +580,7 @@ asio::awaitable<void> Server::Linger(Stream& stream, boost::beast::flat_buffer& 
   error_code ignored;
   socket.shutdown(tcp::socket::shutdown_send, ignored);
   std::uint64_t dropped = 0;
-  while (dropped < 2 * options_.body_bytes) {
+  while (dropped < 2 * options_.body_bytes && !watchdog.fired()) {
     buffer.clear();
     const auto room = buffer.prepare(16384);
     auto [error, got] = co_await socket.async_read_some(room, kAwait);
@@ -491,7 +607,8 @@ void Server::CutOff() {
   for (Connection& connection : connections_) {
     if (connection.busy) ++cut_;
     if (connection.exchange != nullptr) {
-      connection.exchange->stop.request_stop();
+      connection.exchange->Leave(
+          Error{Code::kCancelled, "the server is shutting down", "", std::nullopt});
       connection.exchange->answered.cancel();
     }
     connection.socket->close(ignored);

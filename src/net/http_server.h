@@ -28,11 +28,14 @@ struct HttpServerOptions {
   std::uint64_t body_bytes = 8 * 1024 * 1024;
   // Bodies being received or worked on and answers being sent, in total; more are answered 429.
   std::uint64_t bytes_in_flight = 256 * 1024 * 1024;
-  std::chrono::milliseconds header_time{10'000};   // first byte to end of headers, in total
-  std::chrono::milliseconds body_time{30'000};     // the whole body, in total
-  std::chrono::milliseconds idle_time{60'000};     // between requests
-  std::chrono::milliseconds write_time{30'000};    // without any progress of an answer
-  std::chrono::milliseconds request_time{60'000};  // end of request to its answer
+  // Of one streamed answer waiting to be sent; more holds up BodyStream::Write.
+  std::size_t stream_bytes = 256 * 1024;
+  std::chrono::milliseconds header_time{10'000};  // first byte to end of headers, in total
+  std::chrono::milliseconds body_time{30'000};    // the whole body, in total
+  std::chrono::milliseconds idle_time{60'000};    // between requests
+  std::chrono::milliseconds write_time{30'000};   // without any progress of an answer
+  // End of request to its answer, or to the head of a streamed one.
+  std::chrono::milliseconds request_time{60'000};
   std::chrono::milliseconds drain_time{30'000};
 };
 
@@ -40,7 +43,8 @@ struct HttpServerStats {
   std::uint64_t connections_open = 0;
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_refused = 0;  // more than connections_per_address
-  std::uint64_t clients_gone = 0;         // left before their answer
+  std::uint64_t requests_queued = 0;      // waiting for a worker
+  std::uint64_t clients_gone = 0;         // left before their answer, or the end of a streamed one
 };
 
 // One thread does all input and output; handlers run on `workers` threads.
@@ -58,9 +62,9 @@ class HttpServer {
 
   virtual HttpServerStats stats() const = 0;
 
-  // Stops accepting, closes idle connections, lets running requests finish for drain_time, then
-  // cancels and closes the rest. Returns the number of requests that were cut off. Any thread;
-  // once.
+  // Stops accepting, closes idle connections, lets running requests and streams finish for
+  // drain_time, then cancels and closes the rest. Returns the number of requests that were cut off.
+  // Any thread; once.
   virtual std::size_t Shutdown() = 0;
 
   // Ends a Shutdown that is under way, or that comes: what still runs is cut off at once. Any

@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace garrison {
 
@@ -32,7 +34,7 @@ class TestClient {
     setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     connected_ = connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   }
-  ~TestClient() { Close(); }
+  virtual ~TestClient() { Close(); }
   TestClient(const TestClient&) = delete;
   TestClient& operator=(const TestClient&) = delete;
 
@@ -46,15 +48,15 @@ class TestClient {
   // False when the server no longer takes bytes.
   bool Send(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = SendSome(bytes);
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
   }
 
-  // The next response, framed by Content-Length.
-  ClientResponse Receive(bool head_only = false) {
+  // Status and headers of the next response.
+  ClientResponse ReceiveHead() {
     ClientResponse response;
     std::size_t end = std::string::npos;
     while ((end = pending_.find("\r\n\r\n")) == std::string::npos) {
@@ -63,6 +65,12 @@ class TestClient {
     response.head = pending_.substr(0, end + 2);
     pending_.erase(0, end + 4);
     response.status = std::atoi(response.head.c_str() + std::string_view("HTTP/1.1 ").size());
+    return response;
+  }
+
+  // The next response, framed by Content-Length.
+  ClientResponse Receive(bool head_only = false) {
+    ClientResponse response = ReceiveHead();
     const std::string_view key = "Content-Length: ";
     const std::size_t at = response.head.find(key);
     const std::size_t length =
@@ -77,13 +85,49 @@ class TestClient {
     return response;
   }
 
+  // The next chunk of a body in chunks, empty for the last one; nullopt when the connection ends
+  // before.
+  std::optional<std::string> ReceiveChunk() {
+    std::size_t line = std::string::npos;
+    while ((line = pending_.find("\r\n")) == std::string::npos) {
+      if (!Fill()) return std::nullopt;
+    }
+    const std::size_t size = std::strtoull(pending_.c_str(), nullptr, 16);
+    while (pending_.size() < line + 2 + size + 2) {
+      if (!Fill()) return std::nullopt;
+    }
+    std::string chunk = pending_.substr(line + 2, size);
+    pending_.erase(0, line + 2 + size + 2);
+    return chunk;
+  }
+
+  // All that comes until the connection ends.
+  std::string ReceiveRest() {
+    while (Fill()) {
+    }
+    return std::exchange(pending_, {});
+  }
+
   // True once the server has closed the connection and sent nothing more.
   bool ServerClosed() { return pending_.empty() && !Fill(); }
+
+  // Once the connection has ended: true if the server closed it, false if it was cut.
+  bool ended_orderly() const { return ended_orderly_; }
+
+ protected:
+  // As send() and recv().
+  virtual ssize_t SendSome(std::string_view bytes) {
+    return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  virtual ssize_t ReceiveSome(char* buffer, std::size_t size) { return recv(fd_, buffer, size, 0); }
+
+  int fd() const { return fd_; }
 
  private:
   bool Fill() {
     char buffer[65536];
-    const ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
+    const ssize_t got = ReceiveSome(buffer, sizeof(buffer));
+    ended_orderly_ = got == 0;
     if (got <= 0) return false;
     pending_.append(buffer, static_cast<std::size_t>(got));
     return true;
@@ -91,6 +135,7 @@ class TestClient {
 
   int fd_;
   bool connected_ = false;
+  bool ended_orderly_ = false;
   std::string pending_;
 };
 

@@ -1,31 +1,29 @@
-// The HTTP API: which path does what. docs/api.md lists the routes with examples.
+// The HTTP API: finds a request's route, runs its handler, turns errors into the dialect's own.
+// docs/api.md lists the routes with examples.
 #pragma once
 
 #include <atomic>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/settings.h"
 #include "gateway/gateway.h"
 #include "net/http.h"
+#include "server/call.h"
 #include "server/metrics.h"
+#include "server/routes.h"
 
 namespace garrison {
 
 // Thread-safe. What it is made of must outlive it.
 class Api final : public HttpHandler {
  public:
-  using NewId = std::function<std::string()>;
-
   // `new_id` names requests that come without an X-Request-ID; it is called from any thread.
   Api(const Gateway& gateway, Metrics& metrics, const Settings& settings, const Clock& clock,
-      Logger& logger, NewId new_id);
+      Logger& logger, std::function<std::string()> new_id);
 
   bool IsQuick(const HttpRequest& request) const override;
   void Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) override;
@@ -36,35 +34,17 @@ class Api final : public HttpHandler {
   void StopBeingReady() { ready_ = false; }
 
  private:
-  using Answer = Result<HttpResponse> (Api::*)(const HttpRequest&, const RequestContext&);
-  struct Route {
-    std::string_view method;
-    // An exact path, or a prefix when it ends in "/*".
-    std::string_view path;
-    Answer answer;
-    bool quick = false;  // answered without waiting for a worker
-  };
-  static const std::vector<Route>& Routes();
-  static std::string RouteList();
-  const Route* FindRoute(const HttpRequest& request, std::string& allowed) const;
-  HttpResponse Dispatch(const HttpRequest& request, const RequestContext& context,
-                        std::string_view& route_name);
+  // Null when there is none; `allowed` then lists the methods of the path, if it exists.
+  static const Route* FindRoute(const HttpRequest& request, std::string& allowed);
+  HttpResponse NoRoute(const HttpRequest& request, const std::string& allowed) const;
+  HttpResponse Run(const Route& route, Call& call) const;
+  Result<HttpResponse> Answer(const Route& route, Call& call) const;
+  void Report(const Call& call, HttpResponse& response) const;
 
-  Result<HttpResponse> Embeddings(const HttpRequest& request, const RequestContext& context);
-  Result<HttpResponse> Models(const HttpRequest& request, const RequestContext& context);
-  Result<HttpResponse> Model(const HttpRequest& request, const RequestContext& context);
-  Result<HttpResponse> CheckSafety(const HttpRequest& request, const RequestContext& context);
-  Result<HttpResponse> Health(const HttpRequest& request, const RequestContext& context);
-  Result<HttpResponse> Ready(const HttpRequest& request, const RequestContext& context);
-  Result<HttpResponse> ReadMetrics(const HttpRequest& request, const RequestContext& context);
-
-  const Gateway& gateway_;
-  Metrics& metrics_;
+  const ApiServices services_;
   const std::size_t json_depth_;
-  const Clock& clock_;
+  const int tei_validation_;
   Logger& logger_;
-  const NewId new_id_;
-  const std::int64_t started_s_;
   std::atomic<bool> ready_ = true;
 };
 

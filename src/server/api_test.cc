@@ -25,6 +25,8 @@ class ApiTest : public testing::Test {
    public:
     explicit Writer(std::optional<HttpResponse>& out) : out_(out) {}
     void Send(HttpResponse response) override { out_ = std::move(response); }
+    // No route streams.
+    std::unique_ptr<BodyStream> Stream(HttpResponse) override { return nullptr; }
 
    private:
     std::optional<HttpResponse>& out_;

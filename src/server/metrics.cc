@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,73 @@ prometheus::Histogram::BucketBoundaries DurationBuckets() {
   for (double bound = 50e-6; bound < 60; bound *= 2) bounds.push_back(bound);
   return bounds;
 }
+
+// text-embeddings-inference's: 15 us and 35 more, each half as long again as the one before.
+prometheus::Histogram::BucketBoundaries TeiDurationBuckets() {
+  prometheus::Histogram::BucketBoundaries bounds;
+  double bound = 1.5e-5;
+  for (int k = 0; k < 35; ++k, bound *= 1.5) bounds.push_back(bound);
+  return bounds;
+}
+
+// Powers of two up to `most`.
+prometheus::Histogram::BucketBoundaries PowerBuckets(double most) {
+  prometheus::Histogram::BucketBoundaries bounds;
+  for (double bound = 1; bound <= most; bound *= 2) bounds.push_back(bound);
+  return bounds;
+}
+
+std::string_view FailureName(Code code) {
+  switch (code) {
+    case Code::kInvalidArgument:
+    case Code::kOutOfRange:
+    case Code::kNotFound:
+      return "validation";
+    case Code::kFailedPrecondition:
+    case Code::kUnimplemented:
+      return "model_type";
+    case Code::kResourceExhausted:
+      return "overloaded";
+    case Code::kCancelled:
+    case Code::kDeadlineExceeded:
+      return "dropped";
+    default:
+      return "inference";
+  }
+}
+
+double Seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+// The four durations of a request, or of one of its inputs.
+struct StageHistograms {
+  prometheus::Histogram& total;
+  prometheus::Histogram& tokenization;
+  prometheus::Histogram& queue;
+  prometheus::Histogram& inference;
+
+  static StageHistograms Register(prometheus::Registry& registry, const std::string& what) {
+    const auto add = [&](const std::string& stage, const std::string& help) -> auto& {
+      return prometheus::BuildHistogram()
+          .Name("te_" + what + stage)
+          .Help(help)
+          .Register(registry)
+          .Add({}, TeiDurationBuckets());
+    };
+    return {add("_duration", "Whole time in seconds."),
+            add("_tokenization_duration", "Time to tokenise."),
+            add("_queue_duration", "Time from ready tokens to the first pass."),
+            add("_inference_duration", "Time of the passes.")};
+  }
+
+  void Observe(double seconds, const ComputeTimes& times) const {
+    total.Observe(seconds);
+    tokenization.Observe(Seconds(times.tokenization));
+    queue.Observe(Seconds(times.queue));
+    inference.Observe(Seconds(times.inference));
+  }
+};
 
 }  // namespace
 
@@ -48,6 +116,36 @@ struct Metrics::Impl {
                                     .Help("Tokens embedded for requests.")
                                     .Register(registry)
                                     .Add({});
+  prometheus::Counter& truncated = prometheus::BuildCounter()
+                                       .Name("garrison_truncated_inputs_total")
+                                       .Help("Inputs of which the model did not read all.")
+                                       .Register(registry)
+                                       .Add({});
+  prometheus::Family<prometheus::Counter>& te_requests = Family("te_request_count", "Requests.");
+  prometheus::Family<prometheus::Counter>& te_successes =
+      Family("te_request_success", "Requests that were answered.");
+  prometheus::Family<prometheus::Counter>& te_failures =
+      Family("te_request_failure", "Requests that failed.");
+  prometheus::Counter& te_embeds = Family("te_embed_count", "Inputs to embed.").Add({});
+  prometheus::Counter& te_embedded = Family("te_embed_success", "Inputs embedded.").Add({});
+  prometheus::Counter& te_predicts = Family("te_predict_count", "Inputs to score.").Add({});
+  prometheus::Counter& te_predicted = Family("te_predict_success", "Inputs scored.").Add({});
+  StageHistograms te_request = StageHistograms::Register(registry, "request");
+  StageHistograms te_embed = StageHistograms::Register(registry, "embed");
+  StageHistograms te_predict = StageHistograms::Register(registry, "predict");
+  prometheus::Histogram& te_lengths = Sizes("te_request_input_length", "Tokens of an input.");
+  prometheus::Histogram& te_batch = Sizes("te_batch_next_size", "Inputs computed together.");
+  prometheus::Histogram& te_batch_tokens =
+      Sizes("te_batch_next_tokens", "Tokens computed together.");
+
+  prometheus::Family<prometheus::Counter>& Family(const char* name, const char* help) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  }
+  prometheus::Histogram& Sizes(const char* name, const char* help) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(
+        {}, PowerBuckets(1 << 20));
+  }
+
   prometheus::Family<prometheus::Counter>& turns = prometheus::BuildCounter()
                                                        .Name("garrison_guard_turns_total")
                                                        .Help("Guarded turns by advised action.")
@@ -68,9 +166,34 @@ void Metrics::CountRefusal(int status) {
   impl_->requests.Add({{"route", "refused"}, {"status", std::to_string(status)}}).Increment();
 }
 
-void Metrics::CountEmbedding(std::size_t inputs, std::size_t tokens) {
-  impl_->inputs.Increment(static_cast<double>(inputs));
-  impl_->tokens.Increment(static_cast<double>(tokens));
+void Metrics::CountWork(const ModelWork& work, double seconds) {
+  Impl& all = *impl_;
+  const std::string method = work.batch ? "batch" : "single";
+  all.te_requests.Add({{"method", method}}).Increment();
+  all.te_successes.Add({{"method", method}}).Increment();
+  all.te_request.Observe(seconds, work.times);
+  const auto inputs = static_cast<double>(work.tokens.size());
+  double tokens = 0;
+  for (const std::size_t count : work.tokens) {
+    tokens += static_cast<double>(count);
+    all.te_lengths.Observe(static_cast<double>(count));
+  }
+  all.te_batch.Observe(inputs);
+  all.te_batch_tokens.Observe(tokens);
+  const bool embed = work.job == ModelWork::Job::kEmbed;
+  (embed ? all.te_embeds : all.te_predicts).Increment(inputs);
+  (embed ? all.te_embedded : all.te_predicted).Increment(inputs);
+  (embed ? all.te_embed : all.te_predict).Observe(seconds, work.times);
+  if (embed) {
+    all.inputs.Increment(inputs);
+    all.tokens.Increment(tokens);
+  }
+  all.truncated.Increment(static_cast<double>(work.truncated));
+}
+
+void Metrics::CountFailedWork(const ModelWork& work, Code code) {
+  impl_->te_requests.Add({{"method", work.batch ? "batch" : "single"}}).Increment();
+  impl_->te_failures.Add({{"err", std::string(FailureName(code))}}).Increment();
 }
 
 void Metrics::CountTurn(std::string_view action) {

@@ -6,8 +6,24 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/compute_times.h"
 
 namespace garrison {
+
+// What a model did for one request.
+struct ModelWork {
+  enum class Job { kNone, kEmbed, kPredict };  // kPredict: rerank and classify
+  Job job = Job::kNone;
+  bool batch = false;               // a list of inputs, even of one
+  std::vector<std::size_t> tokens;  // per input, as the model read them
+  std::size_t truncated = 0;        // inputs of which the model did not read all
+  std::size_t characters = 0;       // bytes of text
+  ComputeTimes times;
+  std::string compute;  // "cpu-int8-avx2"
+};
 
 // Thread-safe.
 class Metrics {
@@ -19,7 +35,10 @@ class Metrics {
   void CountRequest(std::string_view route, int status, double seconds);
   // One request that the server refused itself, before any route had it.
   void CountRefusal(int status);
-  void CountEmbedding(std::size_t inputs, std::size_t tokens);
+  // A request for a model's work that was done or failed, under the names of
+  // text-embeddings-inference (te_*) and our own.
+  void CountWork(const ModelWork& work, double seconds);
+  void CountFailedWork(const ModelWork& work, Code code);
   void CountTurn(std::string_view action);
 
   // A value that is read when the metrics are: connections, conversations. Before serving only.

@@ -10,6 +10,7 @@
 
 #include "core/json.h"
 #include "wire/base64.h"
+#include "wire/fields.h"
 
 namespace garrison {
 namespace {
@@ -17,93 +18,91 @@ namespace {
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
 
-tl::unexpected<Error> WrongType(std::string where, std::string_view expected, const Json& got) {
-  return FailAt(std::move(where), Code::kInvalidArgument, "expected {}, got {}", expected,
-                JsonTypeName(got));
+std::string_view StateName(ModelState state) {
+  switch (state) {
+    case ModelState::kUnloaded:
+      return "unloaded";
+    case ModelState::kLoading:
+      return "loading";
+    case ModelState::kLoaded:
+      return "loaded";
+    case ModelState::kFailed:
+      return "failed";
+  }
+  return "failed";
 }
 
-Result<EmbedInput> DecodeInput(const Json& input, const std::string& where) {
-  if (input.is_string()) return EmbedInput(input.get<std::string>());
-  if (input.is_array()) {
-    TokenIds tokens;
-    ASSIGN_OR_RETURN(tokens.ids, JsonTokenIds(input, where));
-    return EmbedInput(std::move(tokens));
-  }
-  return WrongType(where, "a string or a list of token ids", input);
-}
-
-Result<std::vector<EmbedInput>> DecodeInputs(const Json& input) {
-  std::vector<EmbedInput> inputs;
-  if (!input.is_array()) {
-    if (!input.is_string()) {
-      return WrongType("input", "a string, a list of strings or a list of token ids", input);
-    }
-    inputs.emplace_back(input.get<std::string>());
-    return inputs;
-  }
-  if (input.empty()) {
-    return FailAt("input", Code::kInvalidArgument, "expected at least one text, got an empty list");
-  }
-  if (input.front().is_number()) {
-    TokenIds tokens;
-    ASSIGN_OR_RETURN(tokens.ids, JsonTokenIds(input, "input"));
-    inputs.emplace_back(std::move(tokens));
-    return inputs;
-  }
-  inputs.reserve(input.size());
-  for (std::size_t i = 0; i < input.size(); ++i) {
-    ASSIGN_OR_RETURN(EmbedInput one, DecodeInput(input[i], fmt::format("input[{}]", i)));
-    inputs.push_back(std::move(one));
-  }
-  return inputs;
-}
-
-Result<std::optional<std::size_t>> DecodeDimensions(const Json& body) {
-  const auto field = body.find("dimensions");
-  if (field == body.end() || field->is_null()) return std::nullopt;
-  if (!field->is_number_integer()) return WrongType("dimensions", "a whole number", *field);
-  if (!field->is_number_unsigned() || field->get<std::uint64_t>() == 0) {
-    return FailAt("dimensions", Code::kInvalidArgument, "expected at least 1, got {}",
-                  field->dump());
-  }
-  return static_cast<std::size_t>(field->get<std::uint64_t>());
-}
-
-OrderedJson ModelEntry(const ModelInfo& model, std::int64_t created) {
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", created},
-          {"owned_by", "garrison"},
-          {"revision", model.revision},
-          {"dimension", model.dimension},
-          {"capabilities", {"embed"}},
-          {"description", model.description}};
+OrderedJson ModelEntry(const ModelStatus& model, std::int64_t created) {
+  OrderedJson capabilities = OrderedJson::array();
+  if (model.embeds) capabilities.push_back("embed");
+  if (model.reranks) capabilities.push_back("rerank");
+  if (model.classifies) capabilities.push_back("classify");
+  OrderedJson entry = {{"id", model.info.id},
+                       {"object", "model"},
+                       {"created", created},
+                       {"owned_by", "garrison"},
+                       {"capabilities", std::move(capabilities)},
+                       {"state", StateName(model.state)}};
+  if (!model.aliases.empty()) entry["aliases"] = model.aliases;
+  if (model.state == ModelState::kFailed) entry["error"] = model.error;
+  if (model.state != ModelState::kLoaded) return entry;
+  entry["revision"] = model.info.revision;
+  if (model.embeds) entry["dimension"] = model.info.dimension;
+  if (model.info.max_tokens > 0) entry["max_tokens"] = model.info.max_tokens;
+  if (model.classifies) entry["labels"] = model.labels;
+  entry["compute"] = model.info.compute;
+  entry["description"] = model.info.description;
+  return entry;
 }
 
 }  // namespace
 
 Result<OpenAiEmbeddingsCall> DecodeOpenAiEmbeddings(const Json& body) {
-  if (!body.is_object()) return WrongType("", "a JSON object", body);
+  ASSIGN_OR_RETURN(const Fields fields, Fields::Of(body));
   OpenAiEmbeddingsCall call;
-  if (const auto model = body.find("model"); model != body.end() && !model->is_null()) {
-    if (!model->is_string()) return WrongType("model", "a string", *model);
-    call.model = model->get<std::string>();
+  ASSIGN_OR_RETURN(call.model, fields.TextOr("model", ""));
+  ASSIGN_OR_RETURN(call.request.inputs, fields.Inputs("input"));
+  ASSIGN_OR_RETURN(call.request.dimensions, fields.Count("dimensions"));
+  ASSIGN_OR_RETURN(const std::string format, fields.TextOr("encoding_format", "float"));
+  if (format != "float" && format != "base64") {
+    return FailAt("encoding_format", Code::kInvalidArgument,
+                  "expected \"float\" or \"base64\", got \"{}\"", format);
   }
-  const auto input = body.find("input");
-  if (input == body.end()) {
-    return FailAt("input", Code::kInvalidArgument, "the field is missing; give the text to embed");
+  call.encoding = format == "base64" ? EmbeddingEncoding::kBase64 : EmbeddingEncoding::kFloat;
+  return call;
+}
+
+Result<OpenAiModerationsCall> DecodeOpenAiModerations(const Json& body) {
+  ASSIGN_OR_RETURN(const Fields fields, Fields::Of(body));
+  OpenAiModerationsCall call;
+  ASSIGN_OR_RETURN(call.model, fields.TextOr("model", ""));
+  const Json* input = fields.Find("input");
+  if (input == nullptr || !input->is_array()) {
+    ASSIGN_OR_RETURN(std::string text, fields.Text("input"));
+    call.texts.push_back(std::move(text));
+    return call;
   }
-  ASSIGN_OR_RETURN(call.request.inputs, DecodeInputs(*input));
-  ASSIGN_OR_RETURN(call.request.dimensions, DecodeDimensions(body));
-  if (const auto format = body.find("encoding_format");
-      format != body.end() && !format->is_null()) {
-    if (!format->is_string()) return WrongType("encoding_format", "a string", *format);
-    const auto& name = format->get_ref<const std::string&>();
-    if (name != "float" && name != "base64") {
-      return FailAt("encoding_format", Code::kInvalidArgument,
-                    "expected \"float\" or \"base64\", got \"{}\"", name);
+  if (input->empty()) {
+    return FailAt("input", Code::kInvalidArgument, "expected at least one text, got an empty list");
+  }
+  // Parts of one message: [{"type": "text", "text": ..}].
+  for (std::size_t i = 0; i < input->size(); ++i) {
+    const std::string where = fmt::format("input[{}]", i);
+    const Json& one = (*input)[i];
+    if (one.is_string()) {
+      call.texts.push_back(one.get<std::string>());
+      continue;
     }
-    call.encoding = name == "base64" ? EmbeddingEncoding::kBase64 : EmbeddingEncoding::kFloat;
+    if (!one.is_object()) return WrongType(where, "a string or a part with a text", one);
+    ASSIGN_OR_RETURN(const Fields part, Fields::Of(one, where + "."));
+    ASSIGN_OR_RETURN(const std::string type, part.Text("type"));
+    if (type != "text") {
+      return FailAt(part.Place("type"), Code::kUnimplemented,
+                    "expected \"text\", got \"{}\"; images are not moderated here",
+                    type.substr(0, 40));
+    }
+    ASSIGN_OR_RETURN(std::string text, part.Text("text"));
+    call.texts.push_back(std::move(text));
   }
   return call;
 }
@@ -123,8 +122,7 @@ std::string EncodeOpenAiEmbeddings(const Embeddings& embeddings, const ModelInfo
       text += EncodeBase64(std::as_bytes(row));
       text += '"';
     } else {
-      // Shortest digits that read back as the same float.
-      fmt::format_to(std::back_inserter(text), "[{}]", fmt::join(row, ","));
+      AppendFloats(row, text);
     }
     text += '}';
     tokens += embeddings.tokens[i];
@@ -135,23 +133,41 @@ std::string EncodeOpenAiEmbeddings(const Embeddings& embeddings, const ModelInfo
   return text;
 }
 
-std::string EncodeOpenAiModels(std::span<const ModelInfo> models, std::int64_t created) {
+std::string EncodeOpenAiModels(std::span<const ModelStatus> models, std::int64_t created) {
   OrderedJson data = OrderedJson::array();
-  for (const ModelInfo& model : models) data.push_back(ModelEntry(model, created));
+  for (const ModelStatus& model : models) data.push_back(ModelEntry(model, created));
   return DumpJson({{"object", "list"}, {"data", std::move(data)}});
 }
 
-std::string EncodeOpenAiModel(const ModelInfo& model, std::int64_t created) {
+std::string EncodeOpenAiModel(const ModelStatus& model, std::int64_t created) {
   return DumpJson(ModelEntry(model, created));
 }
 
+std::string EncodeOpenAiModerations(std::span<const Moderation> moderations, std::string_view id,
+                                    std::string_view model) {
+  OrderedJson results = OrderedJson::array();
+  for (const Moderation& moderation : moderations) {
+    OrderedJson categories = OrderedJson::object();
+    OrderedJson scores = OrderedJson::object();
+    OrderedJson types = OrderedJson::object();
+    for (const Moderation::Category& category : moderation.categories) {
+      categories[category.name] = category.flagged;
+      scores[category.name] = category.score;
+      types[category.name] = {"text"};
+    }
+    results.push_back({{"flagged", moderation.flagged},
+                       {"categories", std::move(categories)},
+                       {"category_scores", std::move(scores)},
+                       {"category_applied_input_types", std::move(types)}});
+  }
+  return DumpJson({{"id", id}, {"model", model}, {"results", std::move(results)}});
+}
+
 std::string EncodeOpenAiError(const Error& error, std::string_view type) {
-  OrderedJson body = {
-      {"message",
-       error.where.empty() ? error.message : fmt::format("{}: {}", error.where, error.message)},
-      {"type", type},
-      {"param", nullptr},
-      {"code", CodeName(error.code)}};
+  OrderedJson body = {{"message", error.Sentence()},
+                      {"type", type},
+                      {"param", nullptr},
+                      {"code", CodeName(error.code)}};
   if (!error.where.empty()) body["param"] = error.where;
   return DumpJson({{"error", std::move(body)}});
 }

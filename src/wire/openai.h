@@ -6,9 +6,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "core/embedder.h"
+#include "core/model_catalog.h"
+#include "core/moderation.h"
 
 namespace garrison {
 
@@ -29,9 +32,20 @@ Result<OpenAiEmbeddingsCall> DecodeOpenAiEmbeddings(const nlohmann::json& body);
 std::string EncodeOpenAiEmbeddings(const Embeddings& embeddings, const ModelInfo& model,
                                    EmbeddingEncoding encoding);
 
+struct OpenAiModerationsCall {
+  std::string model;
+  std::vector<std::string> texts;
+};
+
+// Body of POST /v1/moderations: input is a string, a list of strings, or a list of text parts.
+Result<OpenAiModerationsCall> DecodeOpenAiModerations(const nlohmann::json& body);
+// Only categories that were measured are there.
+std::string EncodeOpenAiModerations(std::span<const Moderation> moderations, std::string_view id,
+                                    std::string_view model);
+
 // {"object":"list","data":[...]} and one entry of it. `created` is in seconds since 1970.
-std::string EncodeOpenAiModels(std::span<const ModelInfo> models, std::int64_t created);
-std::string EncodeOpenAiModel(const ModelInfo& model, std::int64_t created);
+std::string EncodeOpenAiModels(std::span<const ModelStatus> models, std::int64_t created);
+std::string EncodeOpenAiModel(const ModelStatus& model, std::int64_t created);
 
 // {"error":{"message","type","param","code"}} with all four keys, as OpenAI's clients require.
 std::string EncodeOpenAiError(const Error& error, std::string_view type);

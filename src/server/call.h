@@ -1,0 +1,50 @@
+// One request on its way through a handler.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "core/compute_times.h"
+#include "core/request_context.h"
+#include "core/settings.h"
+#include "gateway/gateway.h"
+#include "net/http.h"
+#include "server/dialect.h"
+#include "server/metrics.h"
+
+namespace garrison {
+
+// What handlers work with. Outlives every call.
+struct ApiServices {
+  const Gateway& gateway;
+  Metrics& metrics;
+  const Settings& settings;
+  const Clock& clock;
+  std::function<std::string()> new_id;  // any thread
+  std::size_t threads = 1;
+  WallTime started;
+  const std::atomic<bool>* ready = nullptr;  // false: shutting down
+};
+
+struct Call {
+  const ApiServices& services;
+  const HttpRequest& request;
+  const RequestContext& context;
+  SteadyTime start;
+  // Of the route; a handler that tells dialects apart by the body sets it before anything can fail.
+  Dialect dialect;
+  nlohmann::json body;  // of a POST
+  // What a model did for it, for the headers and the metrics.
+  ModelWork work;
+
+  std::chrono::nanoseconds elapsed() const { return services.clock.Now() - start; }
+};
+
+using Handler = Result<HttpResponse> (*)(Call&);
+
+}  // namespace garrison

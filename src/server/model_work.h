@@ -1,0 +1,43 @@
+// From what a model answered to what headers and metrics say of it.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/embedder.h"
+#include "gateway/gateway.h"
+#include "server/metrics.h"
+
+namespace garrison {
+
+// Bytes of all texts.
+template <typename Inputs>
+std::size_t CharactersOf(const Inputs& inputs) {
+  std::size_t bytes = 0;
+  for (const auto& input : inputs) {
+    std::visit(
+        [&](const auto& value) {
+          if constexpr (requires { value.text_pair; }) {
+            bytes += value.text.size() + value.text_pair.size();
+          } else if constexpr (requires { value.size(); }) {
+            bytes += value.size();
+          }
+        },
+        input);
+  }
+  return bytes;
+}
+
+// `answer`: Embeddings, TokenVectors, Relevance, Classifications or SimilarityReply.
+template <typename Answer>
+void Record(const Answer& answer, const ModelInfo& model, ModelWork& work) {
+  work.tokens = answer.tokens;
+  for (std::size_t i = 0; i < answer.tokens.size(); ++i) {
+    if (answer.tokens[i] < answer.total_tokens[i]) ++work.truncated;
+  }
+  work.times = answer.times;
+  work.compute = model.compute;
+}
+
+}  // namespace garrison

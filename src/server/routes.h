@@ -1,0 +1,42 @@
+// The one table of routes: path, dialect, scope, limits, handler, and what the documentation says.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "server/call.h"
+
+namespace garrison {
+
+// Who may call a route.
+enum class Scope {
+  kOpen,   // anyone who reaches the port: health, pages
+  kEmbed,  // work for models and the guard
+  kAdmin,  // what changes or shows the state of the service
+};
+
+// "open", "embed", "admin".
+std::string_view ScopeName(Scope scope);
+
+struct Route {
+  std::string_view method;
+  // An exact path, or a prefix when it ends in "/*".
+  std::string_view path;
+  Dialect dialect;
+  Scope scope;
+  Handler handler;
+  std::string_view summary;
+  // Settings that bound it beside those of every connection, separated by spaces.
+  std::string_view limits = "";
+  // Names in the schemas of the OpenAPI document; empty: no body, or not JSON.
+  std::string_view request_schema = "";
+  std::string_view response_schema = "";
+  bool quick = false;  // answered on the server's own thread, without waiting for a worker
+};
+
+std::span<const Route> Routes();
+
+// The heading a route stands under in the documentation.
+std::string_view TagOf(const Route& route);
+
+}  // namespace garrison
