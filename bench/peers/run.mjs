@@ -57,6 +57,7 @@ const { values: options } = parseArgs({
     python: { type: 'string' },
     json: { type: 'boolean', default: false },
     write: { type: 'string' },
+    keep: { type: 'string' },
   },
 });
 const [rounds, seconds] = [options.rounds, options.seconds].map(Number);
@@ -64,7 +65,7 @@ const names = options.rows.split(',');
 const known = names.every((name) => ROWS.some((row) => row.name === name));
 if (!options.models || !(rounds >= 1) || !(seconds > 0) || !known) {
   console.error('usage: run.mjs --garrison BINARY --models DIR [--rounds N] [--seconds T] [--rows NAME,..] '
-    + `[--python PYTHON] [--json] [--write FILE.md]\nrows: ${ROWS.map((row) => row.name).join(', ')}`);
+    + `[--python PYTHON] [--json] [--write FILE.md] [--keep FILE.json]\nrows: ${ROWS.map((row) => row.name).join(', ')}`);
   process.exit(2);
 }
 const binary = path.resolve(options.garrison);
@@ -384,8 +385,20 @@ function lscpu() {
 
 const load = os.loadavg()[0];  // before we add to it
 const peers = findPeers();
+// A long run that is cut off goes on where it was: rows of the same binary and options are kept in a file.
+const made = JSON.stringify([fs.statSync(binary).mtimeMs, options.models, rounds, seconds]);
+const found = options.keep && fs.existsSync(options.keep) ? JSON.parse(fs.readFileSync(options.keep, 'utf8')) : {};
+const kept = found.made === made ? found : { made, rows: {}, checks: [], notes: [], peaks: {} };
+checks.push(...kept.checks);
+notes.push(...kept.notes);
+for (const [key, peak] of Object.entries(kept.peaks)) peaks.set(key, peak);
 const results = [];
-for (const row of ROWS.filter((one) => names.includes(one.name))) results.push(...await timeRow(row));
+for (const row of ROWS.filter((one) => names.includes(one.name))) {
+  kept.rows[row.name] ??= await timeRow(row);
+  results.push(...kept.rows[row.name]);
+  if (!options.keep) continue;
+  fs.writeFileSync(options.keep, JSON.stringify({ ...kept, checks, notes, peaks: Object.fromEntries(peaks) }));
+}
 const memory = await measureMemory();
 const report = {
   date: new Date().toISOString().slice(0, 10), hardware: lscpu(), system: `${os.type()} ${os.release()}`, load, rounds,
