@@ -6,7 +6,7 @@ const FLAGS = ['avx2', 'fma', 'avx_vnni', 'avx512f', 'avx512bw', 'avx512_vnni', 
 /** How several texts were computed, and that flash attention was off. */
 const mark = (cell, way) => /no flash/.test(way) ? ' ²' : way === 'one by one' && !cell.startsWith('1x') ? ' ¹' : '';
 
-const ms = (us) => (us / 1000).toPrecision(us < 1e6 ? 3 : 4).replace(/e\+.*/, '');
+const ms = (us) => us < 1e6 ? (us / 1000).toPrecision(3) : (us / 1000).toFixed(0);
 const number = (value) => typeof value === 'number' ? value.toFixed(value < 10 ? 1 : 0) : '';
 const range = (time) => `${ms(time.median_us)} (${ms(time.min_us)}-${ms(time.max_us)})`;
 const line = (row) => `| ${row.join(' | ')} |`;

@@ -13,7 +13,11 @@ const WARM_UP_MS = 200;
 const SAMPLES_MIN = 5;
 const PATIENCE = 5;  // after so many times `seconds`, fewer samples will do
 
-export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+export function median(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
 
 function memory() {
   const status = fs.readFileSync('/proc/self/status', 'utf8');
