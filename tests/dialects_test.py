@@ -204,6 +204,8 @@ class Tei(Case):
         self.assertEqual([t["id"] for t in got[1]], [2, 6, WORDS.index("##s"), 3])
         bare = self.post("/tokenize", {"inputs": "caté cat", "add_special_tokens": False})[0]
         self.assertEqual((bare[-1]["start"], bare[-1]["stop"], bare[-1]["text"]), (5, 8, "cat"))
+        self.assertEqual(self.post("/tokenize", {"inputs": "cat", "prompt_name": "query"}),
+                         self.post("/tokenize", {"inputs": "query : cat"}))
         self.assertEqual(self.post("/decode", {"ids": ids_of(QUERY)}), ["a cat"])
         self.assertEqual(self.post("/decode", {"ids": [[2, 6, 3], [13]], "skip_special_tokens": False}),
                          ["[CLS] cat [SEP]", "dog"])
@@ -227,7 +229,7 @@ class Tei(Case):
         error = self.post("/embed", {"inputs": [QUERY, LONG]}, 422)
         self.assertEqual(error["error_type"], "Validation")
         self.assertIn("inputs[1]", error["error"])
-        self.assertIn("the model reads 32", error["error"])
+        self.assertIn("maximum context length is 32 tokens, however you requested", error["error"])
 
     def test_metrics(self):
         def read():
@@ -491,7 +493,10 @@ class BadInput(Case):
                 ("/v1/embeddings", {"input": "a", "model": "gpt-9"}, "gpt-9"),
                 ("/v1/embeddings", {"input": "a", "model": "tiny-reranker"}, "does not embed"),
                 ("/embed", {"inputs": "a", "truncation_direction": "up"}, "truncation_direction"),
-                ("/embed", {"inputs": "a", "prompt_name": "nope"}, "prompt"),
+                ("/embed", {"inputs": "a", "prompt_name": "nope"}, "prompt_name"),
+                ("/tokenize", {"inputs": "a", "prompt_name": "nope"}, "prompt_name"),
+                ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"]},
+                                 "parameters": {"prompt_name": "nope"}}, "prompt_name"),
                 ("/embed", {"inputs": ["a", ""]}, "inputs[1]"),
                 ("/rerank", {"query": "", "texts": ["a"]}, "query"),
                 ("/rerank", {"query": "a", "texts": ["a", 3]}, "texts[1]"),

@@ -309,7 +309,7 @@ class Texts(TextCase):
         flags = ["embed", "--model", self.folder, "--dtype", "f32"]
         refused = run(flags, line, check=False)
         self.assertEqual(refused.returncode, 1)
-        self.assertIn("23 tokens, the model reads 16", refused.stderr)
+        self.assertIn("context length is 16 tokens, however you requested 23 tokens", refused.stderr)
         for side, kept in (("right", content[:14]), ("left", content[-14:])):
             got = rows([*flags, "--long-input", "truncate", "--truncation-side", side], line)[0]
             self.assertLess(np.abs(got["embedding"] - unit(self.encode(kept).mean(0))).max(), F32_BOUND)
@@ -441,7 +441,9 @@ class Service(TextCase):
         self.serve()
         status, _, body = self.post("/v1/embeddings", {"input": ["cat", "cat " * 20]})
         self.assertEqual(status, 400)
-        self.assertIn("22 tokens, the model reads 16", body["error"]["message"])
+        self.assertIn("This model's maximum context length is 16 tokens, however you requested 22 tokens",
+                      body["error"]["message"])
+        self.assertEqual(body["error"]["code"], "context_length_exceeded")
 
 
 class PackedWeights(Case):

@@ -55,6 +55,14 @@ Result<> Serve(const Settings& settings, const ServeOptions& options) {
                    Service::Start(settings, clock, *logger));
   logger->Info("listening on {}://{}:{}", settings.server.tls_key.empty() ? "http" : "https",
                settings.server.bind, service->port());
+  if (service->grpc_port()) {
+    logger->Info("gRPC on {}:{}{}", settings.server.bind, *service->grpc_port(),
+                 settings.server.tls_key.empty() ? "" : " with TLS");
+  }
+  if (!options.grpc_port_file.empty() && service->grpc_port()) {
+    RETURN_IF_ERROR(
+        WriteFileAtomically(options.grpc_port_file, fmt::format("{}\n", *service->grpc_port())));
+  }
   if (!options.port_file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", service->port())));
   }

@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <future>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "guard/sessions.h"
 #include "net/http_server.h"
 #include "server/api.h"
+#include "server/grpc_server.h"
 #include "server/metrics.h"
 
 namespace garrison {
@@ -57,6 +59,31 @@ HttpServerOptions ServerOptions(const Settings& settings, std::size_t threads) {
   return options;
 }
 
+GrpcServerOptions GrpcOptions(const Settings& settings, std::size_t threads) {
+  const LimitSettings& limits = settings.limits;
+  const auto ms = [](std::int64_t value) { return std::chrono::milliseconds(value); };
+  GrpcServerOptions options;
+  options.bind = settings.server.bind;
+  options.port = static_cast<std::uint16_t>(settings.server.grpc_port);
+  options.tls_certificate = settings.server.tls_certificate;
+  options.tls_key = settings.server.tls_key;
+  options.workers = threads;
+  options.queue = static_cast<std::size_t>(limits.queue);
+  options.calls = static_cast<std::size_t>(limits.connections);
+  options.calls_per_client = static_cast<std::size_t>(limits.connections_per_address);
+  options.message_bytes = static_cast<std::uint64_t>(limits.body_bytes);
+  options.metadata_bytes = static_cast<std::size_t>(limits.header_bytes);
+  options.bytes_in_flight = static_cast<std::uint64_t>(limits.bytes_in_flight);
+  options.inputs_per_request = static_cast<std::size_t>(limits.inputs_per_request);
+  options.input_bytes = static_cast<std::size_t>(limits.input_bytes);
+  options.handshake_time = ms(limits.header_ms);
+  options.idle_time = ms(limits.idle_ms);
+  options.write_time = ms(limits.write_ms);
+  options.request_time = ms(limits.request_ms);
+  options.drain_time = ms(limits.drain_ms);
+  return options;
+}
+
 class RunningService final : public Service {
  public:
   RunningService(const Settings& settings, std::unique_ptr<ModelCatalog> models,
@@ -71,6 +98,12 @@ class RunningService final : public Service {
 
   Result<> Listen(const HttpServerOptions& options, Logger& logger) {
     ASSIGN_OR_RETURN(server_, HttpServer::Start(options, api_, logger));
+    return {};
+  }
+
+  Result<> ListenForGrpc(const GrpcServerOptions& options, const Clock& clock, Logger& logger) {
+    ASSIGN_OR_RETURN(grpc_,
+                     GrpcServer::Start(options, gateway_, metrics_, clock, logger, RandomId));
     return {};
   }
 
@@ -94,16 +127,31 @@ class RunningService final : public Service {
         [this] { return Stats().requests_queued; });
     add("garrison_clients_gone", "Clients that left before their answer, since the start.",
         [this] { return Stats().clients_gone; });
+    add("garrison_grpc_calls_open", "Open gRPC calls.",
+        [this] { return grpc_ == nullptr ? 0 : grpc_->open_calls(); });
   }
 
   std::uint16_t port() const override { return server_->port(); }
 
-  std::size_t Stop() override {
-    api_.StopBeingReady();
-    return server_->Shutdown();
+  std::optional<std::uint16_t> grpc_port() const override {
+    return grpc_ == nullptr ? std::nullopt : std::optional(grpc_->port());
   }
 
-  void HurryStop() override { server_->HurryShutdown(); }
+  // Both drain at once: neither takes from the other's time.
+  std::size_t Stop() override {
+    api_.StopBeingReady();
+    std::future<std::size_t> grpc;
+    if (grpc_ != nullptr) {
+      grpc = std::async(std::launch::async, [this] { return grpc_->Shutdown(); });
+    }
+    const std::size_t cut = server_->Shutdown();
+    return cut + (grpc.valid() ? grpc.get() : 0);
+  }
+
+  void HurryStop() override {
+    server_->HurryShutdown();
+    if (grpc_ != nullptr) grpc_->HurryShutdown();
+  }
 
  private:
   HttpServerStats Stats() const {
@@ -119,6 +167,7 @@ class RunningService final : public Service {
   const Gateway gateway_;
   Api api_;
   std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<GrpcServer> grpc_;
 };
 
 }  // namespace
@@ -149,6 +198,10 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
 
   auto service = std::make_unique<RunningService>(settings, std::move(models), std::move(embedder),
                                                   std::move(monitor), clock, logger);
+  // gRPC first: a port that is written to a file, or answers, belongs to a whole service.
+  if (settings.server.grpc_port >= 0) {
+    RETURN_IF_ERROR(service->ListenForGrpc(GrpcOptions(settings, threads), clock, logger));
+  }
   service->AddGauges();
   RETURN_IF_ERROR(service->Listen(ServerOptions(settings, threads), logger));
   return std::unique_ptr<Service>(std::move(service));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,6 +21,8 @@ class Service {
   virtual ~Service() = default;
 
   virtual std::uint16_t port() const = 0;
+  // Of gRPC, if it is served.
+  virtual std::optional<std::uint16_t> grpc_port() const = 0;
 
   // Turns /ready to 503, drains, stops. Returns the number of requests that were cut off.
   virtual std::size_t Stop() = 0;

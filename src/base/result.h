@@ -58,6 +58,8 @@ struct Error {
   std::string where;
   // When the same call may succeed, where that is known.
   std::optional<std::chrono::milliseconds> retry_after;
+  // Tells errors of one code apart for programs ("context_length_exceeded"). Mostly empty.
+  std::string reason = {};
 
   // "INVALID_ARGUMENT: input[3]: expected a string, got a number"
   std::string ToString() const;

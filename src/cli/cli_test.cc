@@ -198,6 +198,9 @@ TEST_F(CliTest, ServePassesItsFlagsOn) {
   EXPECT_EQ(served_port_, 9001);
   EXPECT_NE(Run({"nope"}).err.find("no verb \"nope\""), std::string::npos);
   EXPECT_EQ(port_file_, "p");
+  EXPECT_EQ(Run({"serve", "--grpc-port", "9002", "--grpc-port-file", "g"}).code, 0);
+  EXPECT_EQ(served_grpc_port_, 9002);
+  EXPECT_EQ(grpc_port_file_, "g");
   EXPECT_EQ(Run({"serve", "--port", "99999"}).code, 2);
 }
 

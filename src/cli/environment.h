@@ -34,7 +34,9 @@ struct LoadedSettings {
 };
 
 struct ServeOptions {
-  std::string port_file;  // written with the port once the service listens; empty: none
+  // Written with the port of HTTP, and of gRPC, once the service listens; empty: none.
+  std::string port_file;
+  std::string grpc_port_file;
 };
 
 struct Environment {

@@ -74,14 +74,20 @@ struct ServeFlags {
   std::string bind;
   std::string port;
   std::string port_file;
+  std::string grpc_port;
+  std::string grpc_port_file;
   ModelFlags model;
 };
 
 Result<> Serve(CommandContext& context, const ServeFlags& flags) {
   if (!flags.bind.empty()) context.settings_request.flags.emplace_back("server.bind", flags.bind);
   if (!flags.port.empty()) context.settings_request.flags.emplace_back("server.port", flags.port);
+  if (!flags.grpc_port.empty()) {
+    context.settings_request.flags.emplace_back("server.grpc_port", flags.grpc_port);
+  }
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
-  return context.environment.serve(loaded.settings, ServeOptions{flags.port_file});
+  return context.environment.serve(loaded.settings,
+                                   ServeOptions{flags.port_file, flags.grpc_port_file});
 }
 
 // The words that may follow `app`: its verbs and flags.
@@ -159,11 +165,16 @@ void AddServe(CLI::App& app, CommandContext& context) {
   verb->add_option("--bind", flags->bind, "Address to listen on (default 127.0.0.1)");
   verb->add_option("--port", flags->port, "Port to listen on (default 8000); 0: any free one");
   verb->add_option("--port-file", flags->port_file, "Write the port to this file once it listens");
+  verb->add_option("--grpc-port", flags->grpc_port,
+                   "Port for gRPC (default: none); 0: any free one");
+  verb->add_option("--grpc-port-file", flags->grpc_port_file,
+                   "Write the port of gRPC to this file");
   AddModelFlags(*verb, flags->model);
   verb->footer(
       "Examples:\n"
       "  garrison serve\n"
       "  garrison serve --port 9000 --set limits.body_bytes=1000000\n"
+      "  garrison serve --grpc-port 8001\n"
       "  curl localhost:8000/v1/embeddings -d '{\"input\":\"hello\"}'");
   verb->callback([flags, &context] { context.outcome = Serve(context, *flags); });
 }

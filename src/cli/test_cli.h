@@ -36,7 +36,9 @@ class CliTest : public testing::Test {
                             [](const SettingsRequest& request) { return Load(request); },
                             [this](const Settings& settings, const ServeOptions& options) {
                               served_port_ = settings.server.port;
+                              served_grpc_port_ = settings.server.grpc_port;
                               port_file_ = options.port_file;
+                              grpc_port_file_ = options.grpc_port_file;
                               return Result<>();
                             }};
     if (open_models_) environment.open_models = open_models_;
@@ -87,7 +89,9 @@ class CliTest : public testing::Test {
   std::function<Result<std::unique_ptr<ModelCatalog>>(const EngineSettings&)> open_models_;
   std::filesystem::path folder_;  // of this test alone
   std::int64_t served_port_ = -1;
+  std::int64_t served_grpc_port_ = -1;
   std::string port_file_;
+  std::string grpc_port_file_;
 };
 
 }  // namespace garrison

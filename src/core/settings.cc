@@ -41,6 +41,8 @@ constexpr std::int64_t kGiB = std::int64_t{1} << 30;
 void VisitServer(ServerSettings& s, const Visitor& visit) {
   Text(visit, "server.bind", s.bind, "Address to listen on; 0.0.0.0 or :: for every interface");
   Integer(visit, "server.port", s.port, 0, 65535, "TCP port; 0 takes a free one and prints it");
+  Integer(visit, "server.grpc_port", s.grpc_port, -1, 65535,
+          "TCP port for gRPC at the same address; 0 takes a free one, -1: none");
   Text(visit, "server.tls_certificate", s.tls_certificate,
        "PEM file with the certificate chain; with tls_key it turns TLS on");
   Text(visit, "server.tls_key", s.tls_key, "PEM file with the private key");

@@ -20,6 +20,7 @@ namespace garrison {
 struct ServerSettings {
   std::string bind = "127.0.0.1";
   std::int64_t port = 8000;
+  std::int64_t grpc_port = -1;
   std::string tls_certificate;
   std::string tls_key;
   std::int64_t tei_validation_status = 422;

@@ -25,8 +25,10 @@ struct TextToken {
 class TextCodec {
  public:
   virtual ~TextCodec() = default;
-  // INVALID_ARGUMENT when `text` is not UTF-8.
-  virtual Result<std::vector<TextToken>> Tokenize(std::string_view text,
+  // `prompt` names one of the model's prompts, which is put before the text and counts as part of
+  // it; empty: the default prompt. INVALID_ARGUMENT when `text` is not UTF-8, or (where: "prompt")
+  // when there is no such prompt.
+  virtual Result<std::vector<TextToken>> Tokenize(std::string_view text, const std::string& prompt,
                                                   bool add_special_tokens) const = 0;
   // Ids that are not in the vocabulary are skipped.
   virtual std::string Decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const = 0;

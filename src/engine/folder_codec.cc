@@ -17,17 +17,18 @@ std::vector<std::size_t> CodePointStarts(std::string_view text) {
 
 class FolderCodec final : public TextCodec {
  public:
-  explicit FolderCodec(std::shared_ptr<const Tokenizer> tokenizer)
-      : tokenizer_(std::move(tokenizer)) {}
+  explicit FolderCodec(std::shared_ptr<const SequenceModel> model) : model_(std::move(model)) {}
 
-  Result<std::vector<TextToken>> Tokenize(std::string_view text,
+  Result<std::vector<TextToken>> Tokenize(std::string_view given, const std::string& prompt,
                                           bool add_special_tokens) const override {
+    ASSIGN_OR_RETURN(std::string text, model_->folder().FindPrompt(prompt));
+    text += given;
     Tokenizer::Scratch scratch;
     Pieces pieces;
-    RETURN_IF_ERROR(tokenizer_->TokenizeInFull(text, scratch, pieces));
+    RETURN_IF_ERROR(tokenizer().TokenizeInFull(text, scratch, pieces));
     Encoding encoding;
     RETURN_IF_ERROR(
-        tokenizer_->Assemble(pieces, nullptr, add_special_tokens, std::nullopt, encoding));
+        tokenizer().Assemble(pieces, nullptr, add_special_tokens, std::nullopt, encoding));
     const std::vector<std::size_t> starts = CodePointStarts(text);
     std::vector<TextToken> tokens(encoding.ids.size());
     for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -35,7 +36,7 @@ class FolderCodec final : public TextCodec {
       token.id = encoding.ids[i];
       token.special = encoding.special[i] != 0;
       if (token.special) {
-        token.text = tokenizer_->TokenOf(token.id);
+        token.text = tokenizer().TokenOf(token.id);
         continue;
       }
       const auto [start, end] = encoding.ranges[i];
@@ -46,18 +47,20 @@ class FolderCodec final : public TextCodec {
   }
 
   std::string Decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const override {
-    return tokenizer_->Decode(ids, skip_special_tokens);
+    return tokenizer().Decode(ids, skip_special_tokens);
   }
 
  private:
-  const std::shared_ptr<const Tokenizer> tokenizer_;
+  const Tokenizer& tokenizer() const { return *model_->folder().tokenizer; }
+
+  const std::shared_ptr<const SequenceModel> model_;
 };
 
 }  // namespace
 
-std::shared_ptr<const TextCodec> MakeFolderCodec(std::shared_ptr<const Tokenizer> tokenizer) {
-  if (tokenizer == nullptr) return nullptr;
-  return std::make_shared<FolderCodec>(std::move(tokenizer));
+std::shared_ptr<const TextCodec> MakeFolderCodec(std::shared_ptr<const SequenceModel> model) {
+  if (model->folder().tokenizer == nullptr) return nullptr;
+  return std::make_shared<FolderCodec>(std::move(model));
 }
 
 }  // namespace garrison

@@ -4,11 +4,11 @@
 #include <memory>
 
 #include "core/text_codec.h"
-#include "text/tokenizer.h"
+#include "engine/sequence_model.h"
 
 namespace garrison {
 
-// Null when `tokenizer` is.
-std::shared_ptr<const TextCodec> MakeFolderCodec(std::shared_ptr<const Tokenizer> tokenizer);
+// Null when the folder has no tokenizer.
+std::shared_ptr<const TextCodec> MakeFolderCodec(std::shared_ptr<const SequenceModel> model);
 
 }  // namespace garrison

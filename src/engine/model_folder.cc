@@ -271,6 +271,18 @@ Result<ModelFolder> ModelFolder::Read(const std::filesystem::path& root) {
   return folder;
 }
 
+Result<std::string> ModelFolder::FindPrompt(const std::string& prompt) const {
+  const std::string& wanted = prompt.empty() ? default_prompt : prompt;
+  if (wanted.empty()) return std::string();
+  const auto found = prompts.find(wanted);
+  if (found != prompts.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& [one, text] : prompts) known.push_back(one);
+  return FailAt("prompt", Code::kInvalidArgument, "there is no prompt \"{}\"; {} has {}",
+                wanted.substr(0, 80), name,
+                known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
+}
+
 Result<FolderPromise> ReadFolderPromise(const std::filesystem::path& root) {
   ModelFolder folder;
   folder.root = root;

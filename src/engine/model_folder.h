@@ -56,6 +56,10 @@ struct ModelFolder {
   // Errors name the file and field at fault. UNIMPLEMENTED for architectures, modules and formats
   // that are not known.
   static Result<ModelFolder> Read(const std::filesystem::path& root);
+
+  // The text of a prompt; of an empty name, that of the default prompt, or "" when there is none.
+  // INVALID_ARGUMENT (where: "prompt") names the prompts there are.
+  Result<std::string> FindPrompt(const std::string& prompt) const;
 };
 
 // What a folder's config.json promises, without reading its weights.

@@ -90,7 +90,7 @@ Result<> CheckLayerNames(const Encoder& encoder, const std::vector<std::string>&
 Result<LocalModel> OpenFolder(const EngineSettings& engine, const std::string& id) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model, OpenSequenceModel(engine, id));
   LocalModel local;
-  local.codec = MakeFolderCodec(model->folder().tokenizer);
+  local.codec = MakeFolderCodec(model);
   if (!model->folder().classifier) {
     ASSIGN_OR_RETURN(const std::shared_ptr<const TextEmbedder> embedder, TextEmbedder::Load(model));
     local.info = embedder->info();

@@ -75,6 +75,17 @@ Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
   return {.ids = {from, from + static_cast<std::ptrdiff_t>(count)}};
 }
 
+// In the words of OpenAI's API, which its clients look for.
+tl::unexpected<Error> ContextLengthExceeded(std::size_t most, std::size_t requested,
+                                            std::string_view choices) {
+  auto failure = Fail(Code::kInvalidArgument,
+                      "This model's maximum context length is {} tokens, however you requested {} "
+                      "tokens; shorten the input, or choose long_input {}",
+                      most, requested, choices);
+  failure.value().reason = "context_length_exceeded";
+  return failure;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const SequenceModel>> SequenceModel::Load(ModelFolder folder,
@@ -189,10 +200,8 @@ Result<> SequenceModel::AddPieces(const Pieces& first, const Pieces* second,
   }
   switch (long_input.policy) {
     case LongInput::Policy::kError:
-      return Fail(Code::kInvalidArgument,
-                  "the text has {} tokens, the model reads {}; shorten it, or choose long_input "
-                  "truncate or chunk",
-                  total, most);
+      return ContextLengthExceeded(most, total,
+                                   second == nullptr ? "truncate or chunk" : "truncate");
     case LongInput::Policy::kTruncate:
       RETURN_IF_ERROR(add(first, CutTo(most, long_input.side)));
       out.tokens[input] = out.sequences.back().ids.size();
@@ -201,11 +210,7 @@ Result<> SequenceModel::AddPieces(const Pieces& first, const Pieces* second,
       break;
   }
   if (second != nullptr) {
-    return Fail(
-        Code::kInvalidArgument,
-        "the pair has {} tokens, the model reads {}; pairs cannot be read in chunks, choose "
-        "long_input truncate",
-        total, most);
+    return ContextLengthExceeded(most, total, "truncate, as pairs cannot be read in chunks");
   }
   const std::size_t step = most - special;
   for (std::size_t at = 0; at < content; at += step) {
@@ -262,7 +267,10 @@ Result<> SequenceModel::PrepareIds(const TokenIds& tokens, const LongInput& long
     out.sequences.push_back({input, {ids.begin(), ids.end()}, {types.begin(), types.end()}, 0});
     return {};
   };
-  if (total <= most || long_input.policy == LongInput::Policy::kError) return add(0, total);
+  if (total <= most) return add(0, total);
+  if (long_input.policy == LongInput::Policy::kError) {
+    return ContextLengthExceeded(most, total, "truncate or chunk");
+  }
   if (long_input.policy == LongInput::Policy::kTruncate) {
     return add(long_input.side == LongInput::Side::kLeft ? total - most : 0, most);
   }

@@ -52,19 +52,6 @@ Result<std::shared_ptr<const TextEmbedder>> TextEmbedder::Load(
   return std::shared_ptr<const TextEmbedder>(std::move(embedder));
 }
 
-Result<std::string> TextEmbedder::FindPrompt(const std::string& name) const {
-  const ModelFolder& folder = model_->folder();
-  const std::string& wanted = name.empty() ? folder.default_prompt : name;
-  if (wanted.empty()) return std::string();
-  const auto found = folder.prompts.find(wanted);
-  if (found != folder.prompts.end()) return found->second;
-  std::vector<std::string> known;
-  for (const auto& [one, text] : folder.prompts) known.push_back(one);
-  return FailAt("prompt", Code::kInvalidArgument, "there is no prompt \"{}\"; {} has {}",
-                wanted.substr(0, 80), folder.name,
-                known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
-}
-
 Result<> TextEmbedder::Finish(const Sequence& sequence, const float* rows, std::size_t stride,
                               std::size_t tokens, bool normalize, std::span<float> out) const {
   const ModelFolder& folder = model_->folder();
@@ -91,7 +78,7 @@ Result<> TextEmbedder::Finish(const Sequence& sequence, const float* rows, std::
 }
 
 Result<PreparedInputs> TextEmbedder::Prepare(const EmbedRequest& request) const {
-  ASSIGN_OR_RETURN(const std::string prompt, FindPrompt(request.prompt));
+  ASSIGN_OR_RETURN(const std::string prompt, model_->folder().FindPrompt(request.prompt));
   std::vector<SequenceInput> inputs;
   inputs.reserve(request.inputs.size());
   for (const EmbedInput& input : request.inputs) {

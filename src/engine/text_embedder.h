@@ -28,7 +28,6 @@ class TextEmbedder final : public Embedder {
   explicit TextEmbedder(std::shared_ptr<const SequenceModel> model) : model_(std::move(model)) {}
   Result<> Finish(const Sequence& sequence, const float* rows, std::size_t stride,
                   std::size_t tokens, bool normalize, std::span<float> out) const;
-  Result<std::string> FindPrompt(const std::string& name) const;
 
   const std::shared_ptr<const SequenceModel> model_;
   ModelInfo info_;

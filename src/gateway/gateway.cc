@@ -156,6 +156,7 @@ Result<SimilarityReply> Gateway::Similarity(std::string_view model, const std::s
 
 Result<std::vector<std::vector<TextToken>>> Gateway::Tokenize(std::string_view model,
                                                               const std::vector<std::string>& texts,
+                                                              const std::string& prompt,
                                                               bool add_special_tokens) const {
   RETURN_IF_ERROR(CheckCount(texts.size(), "input", "texts"));
   ASSIGN_OR_RETURN(const std::shared_ptr<const TextCodec> codec, models_.FindCodec(model));
@@ -163,7 +164,8 @@ Result<std::vector<std::vector<TextToken>>> Gateway::Tokenize(std::string_view m
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string where = fmt::format("input[{}]", i);
     RETURN_IF_ERROR(CheckSize(texts[i].size(), where));
-    Result<std::vector<TextToken>> tokens = codec->Tokenize(texts[i], add_special_tokens);
+    Result<std::vector<TextToken>> tokens = codec->Tokenize(texts[i], prompt, add_special_tokens);
+    if (!tokens && tokens.error().where == "prompt") return tl::unexpected(tokens.error());
     if (!tokens) return tl::unexpected(At(where, std::move(tokens).error()));
     all.push_back(*std::move(tokens));
   }
@@ -191,15 +193,12 @@ Result<ModerateReply> Gateway::Moderate(std::string_view model,
   ModerateReply reply;
   reply.model = "guard";
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const std::string where = fmt::format("input[{}]", i);
-    RETURN_IF_ERROR(CheckSize(texts[i].size(), where));
-    Result<TurnScores> scored = monitor_.Score(std::nullopt, texts[i], context);
-    if (!scored) {
-      Error error = std::move(scored).error();
-      error.where = where;
-      return tl::unexpected(std::move(error));
-    }
-    ASSIGN_OR_RETURN(const TurnMetrics metrics, Kinematics(guard_).Step(scored->risk));
+    RETURN_IF_ERROR(CheckSize(texts[i].size(), fmt::format("input[{}]", i)));
+  }
+  ASSIGN_OR_RETURN(const std::vector<double> risks, monitor_.Risks(texts, context));
+  for (const double risk : risks) {
+    ASSIGN_OR_RETURN(const TurnMetrics metrics,
+                     Kinematics(guard_).Step({.model = risk, .user = std::nullopt}));
     const double likelihood = metrics.likelihood.value_or(0);
     Moderation moderation;
     moderation.categories.push_back(

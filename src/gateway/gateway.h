@@ -95,8 +95,10 @@ class Gateway {
                                      const std::string& prompt, const LongInputChoice& choice,
                                      const RequestContext& context) const;
 
+  // `prompt` as in EmbedRequest.
   Result<std::vector<std::vector<TextToken>>> Tokenize(std::string_view model,
                                                        const std::vector<std::string>& texts,
+                                                       const std::string& prompt,
                                                        bool add_special_tokens) const;
   Result<std::vector<std::string>> Decode(std::string_view model,
                                           const std::vector<std::vector<std::int32_t>>& ids,

@@ -109,6 +109,20 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
   return scores;
 }
 
+Result<std::vector<double>> GuardMonitor::Risks(const std::vector<std::string>& messages,
+                                                const RequestContext& context) const {
+  EmbedRequest request{.long_input = kWholeMessage};
+  request.inputs.assign(messages.begin(), messages.end());
+  ASSIGN_OR_RETURN(const Embeddings rows, embedder_.Embed(request, context));
+  std::vector<double> risks;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto risk = RiskSeverity(ToSpace(rows.row(i)), v_safe_);
+    if (!risk) return tl::unexpected(At(fmt::format("input[{}]", i), risk.error()));
+    risks.push_back(*risk);
+  }
+  return risks;
+}
+
 Result<std::vector<TurnReport>> CheckConversation(const GuardMonitor& monitor,
                                                   const Conversation& conversation,
                                                   const GuardSettings& settings,

@@ -38,6 +38,10 @@ class GuardMonitor {
                            const std::optional<std::string>& model,
                            const RequestContext& context) const;
 
+  // The risk of each message of a model, with one call of the embedder. Errors name "input[i]".
+  Result<std::vector<double>> Risks(const std::vector<std::string>& messages,
+                                    const RequestContext& context) const;
+
   const Provenance& provenance() const { return provenance_; }
 
  private:

@@ -22,15 +22,6 @@ Result<EmbedReply> Embed(Call& call, std::string_view model, EmbedRequest reques
   return reply;
 }
 
-// Errors of the engine name "input"; some dialects call the field something else.
-template <typename T>
-Result<T> Renamed(Result<T> result, std::string_view name) {
-  if (result || !result.error().where.starts_with("input")) return result;
-  Error error = std::move(result).error();
-  error.where = std::string(name) + error.where.substr(std::string_view("input").size());
-  return tl::unexpected(std::move(error));
-}
-
 }  // namespace
 
 Result<HttpResponse> HandleOpenAiEmbeddings(Call& call) {
@@ -75,9 +66,11 @@ Result<HttpResponse> HandleTeiSimilarity(Call& call) {
   ASSIGN_OR_RETURN(const TeiSimilarityCall decoded, DecodeTeiSimilarity(call.body));
   call.work = {.job = Job::kEmbed, .batch = true, .characters = decoded.source.size()};
   for (const std::string& sentence : decoded.sentences) call.work.characters += sentence.size();
-  ASSIGN_OR_RETURN(SimilarityReply reply,
-                   call.services.gateway.Similarity("", decoded.source, decoded.sentences,
-                                                    decoded.prompt, decoded.choice, call.context));
+  ASSIGN_OR_RETURN(
+      const SimilarityReply reply,
+      Renamed(call.services.gateway.Similarity("", decoded.source, decoded.sentences,
+                                               decoded.prompt, decoded.choice, call.context),
+              "inputs"));
   Record(reply, reply.model, call.work);
   return JsonResponse(EncodeTeiSimilarity(reply.cosines));
 }

@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "server/handlers.h"
+#include "server/model_work.h"
 #include "wire/home.h"
 #include "wire/ollama.h"
 #include "wire/openai.h"
@@ -34,12 +35,17 @@ nlohmann::ordered_json Rows(const Embeddings& embeddings) {
   return rows;
 }
 
+using Job = ModelWork::Job;
+
 Result<HttpResponse> InferRerank(Call& call, const HomeInferCall& decoded) {
+  call.work = {.job = Job::kPredict, .batch = true, .characters = decoded.query.size()};
+  for (const std::string& document : decoded.documents) call.work.characters += document.size();
   ASSIGN_OR_RETURN(
       const RerankReply reply,
       call.services.gateway.Rerank(
           decoded.model, {.query = decoded.query, .documents = decoded.documents, .long_input = {}},
           {}, call.context));
+  Record(reply.relevance, reply.model, call.work);
   const std::vector<float>& scores = reply.relevance.scores;
   return JsonResponse(
       EncodeHomeInfer(scores, *std::max_element(scores.begin(), scores.end()), call.elapsed()));
@@ -47,8 +53,10 @@ Result<HttpResponse> InferRerank(Call& call, const HomeInferCall& decoded) {
 
 Result<HttpResponse> InferClassify(Call& call, const HomeInferCall& decoded) {
   const std::vector<SequenceInput> inputs(decoded.texts.begin(), decoded.texts.end());
+  call.work = {.job = Job::kPredict, .batch = !decoded.single, .characters = CharactersOf(inputs)};
   ASSIGN_OR_RETURN(const ClassifyReply reply,
                    call.services.gateway.Classify(decoded.model, inputs, {}, call.context));
+  Record(reply.classes, reply.model, call.work);
   nlohmann::ordered_json output = nlohmann::ordered_json::array();
   double lowest = 1;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -85,7 +93,9 @@ Result<HttpResponse> HandleTeiInfo(Call& call) {
 Result<HttpResponse> HandleTeiTokenize(Call& call) {
   ASSIGN_OR_RETURN(const TeiTokenizeCall decoded, DecodeTeiTokenize(call.body));
   ASSIGN_OR_RETURN(const auto tokens,
-                   call.services.gateway.Tokenize("", decoded.texts, decoded.add_special_tokens));
+                   Renamed(call.services.gateway.Tokenize("", decoded.texts, decoded.prompt,
+                                                          decoded.add_special_tokens),
+                           "inputs"));
   return JsonResponse(EncodeTeiTokenize(tokens));
 }
 
@@ -126,9 +136,12 @@ Result<HttpResponse> HandleHomeInfer(Call& call) {
   if (model.classifies) return InferClassify(call, decoded);
   EmbedRequest request;
   request.inputs.assign(decoded.texts.begin(), decoded.texts.end());
+  call.work = {
+      .job = Job::kEmbed, .batch = !decoded.single, .characters = CharactersOf(request.inputs)};
   ASSIGN_OR_RETURN(
       const EmbedReply reply,
       call.services.gateway.Embed(decoded.model, std::move(request), {}, call.context));
+  Record(reply.embeddings, reply.model, call.work);
   nlohmann::ordered_json rows = Rows(reply.embeddings);
   // An embedding has no confidence.
   return JsonResponse(

@@ -106,6 +106,16 @@ struct Metrics::Impl {
           .Name("garrison_request_duration_seconds")
           .Help("Time from the end of a request to its answer, by route.")
           .Register(registry);
+  prometheus::Family<prometheus::Counter>& calls =
+      prometheus::BuildCounter()
+          .Name("garrison_grpc_messages_total")
+          .Help("Messages answered by gRPC methods, by method and status.")
+          .Register(registry);
+  prometheus::Family<prometheus::Histogram>& call_durations =
+      prometheus::BuildHistogram()
+          .Name("garrison_grpc_message_duration_seconds")
+          .Help("Time from a worker's start on a message to its answer, by method.")
+          .Register(registry);
   prometheus::Counter& inputs = prometheus::BuildCounter()
                                     .Name("garrison_embed_inputs_total")
                                     .Help("Texts embedded for requests.")
@@ -164,6 +174,12 @@ void Metrics::CountRequest(std::string_view route, int status, double seconds) {
 
 void Metrics::CountRefusal(int status) {
   impl_->requests.Add({{"route", "refused"}, {"status", std::to_string(status)}}).Increment();
+}
+
+void Metrics::CountCall(std::string_view method, std::string_view code, double seconds) {
+  const std::string name(method);
+  impl_->calls.Add({{"method", name}, {"code", std::string(code)}}).Increment();
+  impl_->call_durations.Add({{"method", name}}, DurationBuckets()).Observe(seconds);
 }
 
 void Metrics::CountWork(const ModelWork& work, double seconds) {

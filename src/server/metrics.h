@@ -35,6 +35,8 @@ class Metrics {
   void CountRequest(std::string_view route, int status, double seconds);
   // One request that the server refused itself, before any route had it.
   void CountRefusal(int status);
+  // One message that a gRPC method answered: `code` is "OK" or the error's name.
+  void CountCall(std::string_view method, std::string_view code, double seconds);
   // A request for a model's work that was done or failed, under the names of
   // text-embeddings-inference (te_*) and our own.
   void CountWork(const ModelWork& work, double seconds);

@@ -1,7 +1,9 @@
-// From what a model answered to what headers and metrics say of it.
+// From what a model answered to what replies, headers and metrics say of it.
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -27,6 +29,20 @@ std::size_t CharactersOf(const Inputs& inputs) {
         input);
   }
   return bytes;
+}
+
+// Errors of the gateway name "input"; some dialects call the field something else. Only
+// text-embeddings-inference's requests name a prompt.
+template <typename T>
+Result<T> Renamed(Result<T> result, std::string_view name) {
+  constexpr std::string_view kName = "input";
+  if (result) return result;
+  Error error = std::move(result).error();
+  if (error.where == "prompt") error.where = "prompt_name";
+  if (error.where.starts_with(kName)) {
+    error.where = std::string(name) + error.where.substr(kName.size());
+  }
+  return tl::unexpected(std::move(error));
 }
 
 // `answer`: Embeddings, TokenVectors, Relevance, Classifications or SimilarityReply.

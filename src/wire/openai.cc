@@ -167,7 +167,7 @@ std::string EncodeOpenAiError(const Error& error, std::string_view type) {
   OrderedJson body = {{"message", error.Sentence()},
                       {"type", type},
                       {"param", nullptr},
-                      {"code", CodeName(error.code)}};
+                      {"code", error.reason.empty() ? CodeName(error.code) : error.reason}};
   if (!error.where.empty()) body["param"] = error.where;
   return DumpJson({{"error", std::move(body)}});
 }

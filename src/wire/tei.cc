@@ -215,10 +215,7 @@ Result<TeiTokenizeCall> DecodeTeiTokenize(const Json& body) {
     call.texts.push_back(std::move(text));
   }
   if (call.texts.empty()) return FailAt("inputs", Code::kOutOfRange, "the list cannot be empty");
-  if (fields.Find("prompt_name") != nullptr) {
-    return FailAt("prompt_name", Code::kUnimplemented,
-                  "prompts are not put before texts here; send the text with its prompt");
-  }
+  ASSIGN_OR_RETURN(call.prompt, fields.TextOr("prompt_name", ""));
   ASSIGN_OR_RETURN(call.add_special_tokens, fields.FlagOr("add_special_tokens", true));
   return call;
 }

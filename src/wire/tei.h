@@ -67,9 +67,10 @@ std::string EncodeTeiSimilarity(std::span<const float> cosines);
 
 struct TeiTokenizeCall {
   std::vector<std::string> texts;
+  std::string prompt;
   bool add_special_tokens = true;
 };
-// {inputs: text or list, add_special_tokens?}
+// {inputs: text or list, add_special_tokens?, prompt_name?}
 Result<TeiTokenizeCall> DecodeTeiTokenize(const nlohmann::json& body);
 // [[{"id","text","special","start","stop"}]]
 std::string EncodeTeiTokenize(std::span<const std::vector<TextToken>> texts);
