@@ -8,7 +8,7 @@ BUILD_DIR := build/$(PRESET)
 # The release binary lies at build/garrison, the others at build/PRESET/garrison.
 BINARY := $(if $(filter release,$(PRESET)),build/garrison,$(BUILD_DIR)/garrison)
 
-.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-diff bench-peers clean
+.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-diff bench-load bench-peers clean
 
 help:
 	@echo 'make demo         install packages, build, run the main job on the built-in model'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench        time the built-in model, the guard and the service'
 	@echo 'make bench-diff   time this tree beside BASE=revision [MODEL=DIR CELLS=1x16,.. DTYPE=int8]'
 	@echo 'make bench-peers  time it beside ONNX Runtime and others on MODELS=DIR: docs/performance.md'
+	@echo 'make bench-load   the service under load, with MODEL=DIR [SOAK=seconds]: docs/load.md'
 	@echo 'make format       rewrite the sources with clang-format'
 	@echo 'make clean        remove build/'
 
@@ -68,6 +69,13 @@ bench-diff: build
 bench-peers: build
 	@cd bench/peers && node run.mjs --garrison ../../$(BINARY) --write ../../docs/performance.md \
 	  --models $(abspath $(or $(MODELS),$(error MODELS=DIR is missing)))
+
+bench-load: build
+	@cmake --preset $(PRESET) -DGARRISON_TESTS=ON > /dev/null
+	@cmake --build $(BUILD_DIR) --target garrison_load -j $(JOBS)
+	@bench/load/run.py $(BINARY) $(BUILD_DIR)/bench/load/garrison_load --write docs/load.md \
+	  --model $(abspath $(or $(MODEL),$(error MODEL=DIR is missing))) $(if $(wildcard bench/peers/node_modules),--peer) \
+	  $(if $(SOAK),--soak $(SOAK))
 
 clean:
 	rm -rf build

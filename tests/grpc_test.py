@@ -390,7 +390,9 @@ class Models(Case):
 class LongWork(Case):
     """A service with one worker, and work that keeps it busy for long."""
 
-    TEXTS = ["cat sat on the mat . " * 18] * 1500
+    # All different: equal ones would be computed once.
+    TEXTS = [" ".join(WORDS[5 + (i >> shift) % 8] for shift in (0, 3, 6, 9)) + " cat sat on the mat ." * 17
+             for i in range(1500)]
 
     @classmethod
     def setUpClass(cls):

@@ -25,13 +25,14 @@ LogLevel ParseLogLevel(const std::string& name) {
   return name == "off" ? LogLevel::kOff : LogLevel::kInfo;
 }
 
-// The signals that stop the service. Blocked before any thread starts, so that all inherit the mask
-// and only the wait below receives them.
-sigset_t StopSignals() {
+// The signals that stop the service, or have it read its configuration again. Blocked before any
+// thread starts, so that all inherit the mask and only the wait below receives them.
+sigset_t Signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   return signals;
 }
 
@@ -41,13 +42,29 @@ std::size_t StopOrHurry(Service& service, const sigset_t& signals) {
       std::async(std::launch::async, [&service] { return service.Stop(); });
   constexpr timespec kPoll{0, 20'000'000};
   while (stopped.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-    if (sigtimedwait(&signals, nullptr, &kPoll) > 0) service.HurryStop();
+    const int signal = sigtimedwait(&signals, nullptr, &kPoll);
+    if (signal == SIGTERM || signal == SIGINT) service.HurryStop();
   }
   return stopped.get();
 }
 
+// Keys, log.level, and the access log; what fails leaves everything as it was.
+void Reload(Service& service, const ServeOptions& options, Logger& logger) {
+  const auto reload = [&]() -> Result<> {
+    ASSIGN_OR_RETURN(const LoadedSettings loaded, options.reload());
+    RETURN_IF_ERROR(service.Reload(loaded.settings));
+    logger.SetLevel(ParseLogLevel(loaded.settings.log.level));
+    return {};
+  };
+  if (const Result<> done = reload(); !done) {
+    logger.Error("configuration not reloaded: {}", done.error().ToString());
+    return;
+  }
+  logger.Info("API keys, log level and access log reloaded; other settings need a restart");
+}
+
 Result<> Serve(const Settings& settings, const ServeOptions& options) {
-  const sigset_t signals = StopSignals();
+  const sigset_t signals = Signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const SystemClock clock;
   const std::unique_ptr<Logger> logger = MakeStderrLogger(ParseLogLevel(settings.log.level));
@@ -67,7 +84,7 @@ Result<> Serve(const Settings& settings, const ServeOptions& options) {
     RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", service->port())));
   }
   int signal = 0;
-  sigwait(&signals, &signal);
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) Reload(*service, options, *logger);
   logger->Info("stopping: running requests have {} ms to finish; a second signal cuts them off",
                settings.limits.drain_ms);
   const std::size_t cut = StopOrHurry(*service, signals);

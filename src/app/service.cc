@@ -1,8 +1,8 @@
 #include "app/service.h"
 
-#include <sys/random.h>
+#include <sys/resource.h>
 
-#include <array>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <future>
@@ -10,15 +10,20 @@
 #include <string>
 #include <utility>
 
-#include "base/check.h"
 #include "base/cpu.h"
 #include "base/cpu_features.h"
+#include "base/hash.h"
+#include "base/mapped_file.h"
+#include "base/random.h"
 #include "engine/models.h"
 #include "gateway/gateway.h"
+#include "gateway/keys.h"
 #include "guard/monitor.h"
 #include "guard/projection.h"
 #include "guard/sessions.h"
 #include "net/http_server.h"
+#include "server/access.h"
+#include "server/access_log.h"
 #include "server/api.h"
 #include "server/grpc_server.h"
 #include "server/metrics.h"
@@ -26,13 +31,61 @@
 namespace garrison {
 namespace {
 
-// 128 random bits in hexadecimal: ids that nobody can guess.
-std::string RandomId() {
-  std::array<unsigned char, 16> bytes;
-  CHECK(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
-  std::string id;
-  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
-  return id;
+constexpr std::uint64_t kKeysFileBytesMax = 16 * 1024 * 1024;
+constexpr std::size_t kSecretMin = 16;
+
+// Ids that nobody can guess.
+std::string RandomId() { return RandomHex(16); }
+
+// Enough that the sequences of several requests go through a model together, and that their texts
+// are read and written meanwhile.
+std::size_t WorkersFor(const Settings& settings, std::size_t threads) {
+  if (settings.server.workers > 0) return static_cast<std::size_t>(settings.server.workers);
+  return std::clamp<std::size_t>(16 * threads, 16, 64);
+}
+
+// Every connection is an open file; the usual soft limit is 1024.
+void RaiseFileLimit(std::int64_t connections, Logger& logger) {
+  constexpr rlim_t kOthers = 512;  // models, logs, gRPC
+  const rlim_t wanted = static_cast<rlim_t>(connections) + kOthers;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  const rlimit all{wanted, std::max(limit.rlim_max, wanted)};
+  if (setrlimit(RLIMIT_NOFILE, &all) == 0) return;  // a privileged user may
+  limit.rlim_cur = std::min(limit.rlim_max, wanted);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
+  logger.Warning(
+      "limits.connections is {}, but the system allows {} open files: connections beyond "
+      "wait to be accepted; raise LimitNOFILE or ulimit -n",
+      connections, limit.rlim_cur);
+}
+
+// Of the file and the two settings.
+Result<KeyRing> LoadKeys(const ServerSettings& server) {
+  KeyRing ring;
+  if (!server.keys_file.empty()) {
+    ASSIGN_OR_RETURN(const std::string text, ReadTextFile(server.keys_file, kKeysFileBytesMax));
+    ASSIGN_OR_RETURN(ring, KeyRing::Parse(text, server.keys_file));
+    if (ring.empty()) {
+      return FailAt(server.keys_file, Code::kInvalidArgument,
+                    "expected at least one key; `garrison keys new` makes one");
+    }
+  }
+  const auto add = [&](const char* name, const std::string& secret,
+                       std::vector<Scope> scopes) -> Result<> {
+    if (secret.empty()) return {};
+    if (secret.size() < kSecretMin) {
+      return FailAt(fmt::format("server.{}", name), Code::kInvalidArgument,
+                    "expected at least {} characters, so that nobody guesses it", kSecretMin);
+    }
+    Result<> added = ring.Add({.name = name, .sha256 = Sha256Hex(secret), .scopes = scopes});
+    if (!added) return tl::unexpected(At(server.keys_file, std::move(added).error()));
+    return {};
+  };
+  RETURN_IF_ERROR(add("api_key", server.api_key, {Scope::kEmbed, Scope::kChat}));
+  RETURN_IF_ERROR(add("admin_key", server.admin_key, {Scope::kAdmin}));
+  return ring;
 }
 
 HttpServerOptions ServerOptions(const Settings& settings, std::size_t threads) {
@@ -43,7 +96,8 @@ HttpServerOptions ServerOptions(const Settings& settings, std::size_t threads) {
   options.port = static_cast<std::uint16_t>(settings.server.port);
   options.tls_certificate = settings.server.tls_certificate;
   options.tls_key = settings.server.tls_key;
-  options.workers = threads;
+  options.tls_client_ca = settings.server.tls_client_ca;
+  options.workers = WorkersFor(settings, threads);
   options.queue = static_cast<std::size_t>(limits.queue);
   options.connections = static_cast<std::size_t>(limits.connections);
   options.connections_per_address = static_cast<std::size_t>(limits.connections_per_address);
@@ -67,7 +121,9 @@ GrpcServerOptions GrpcOptions(const Settings& settings, std::size_t threads) {
   options.port = static_cast<std::uint16_t>(settings.server.grpc_port);
   options.tls_certificate = settings.server.tls_certificate;
   options.tls_key = settings.server.tls_key;
-  options.workers = threads;
+  options.tls_client_ca = settings.server.tls_client_ca;
+  options.threads = threads;
+  options.workers = WorkersFor(settings, threads);
   options.queue = static_cast<std::size_t>(limits.queue);
   options.calls = static_cast<std::size_t>(limits.connections);
   options.calls_per_client = static_cast<std::size_t>(limits.connections_per_address);
@@ -86,15 +142,19 @@ GrpcServerOptions GrpcOptions(const Settings& settings, std::size_t threads) {
 
 class RunningService final : public Service {
  public:
-  RunningService(const Settings& settings, std::unique_ptr<ModelCatalog> models,
-                 std::shared_ptr<const Embedder> embedder, std::unique_ptr<GuardMonitor> monitor,
-                 const Clock& clock, Logger& logger)
-      : models_(std::move(models)),
+  RunningService(const Settings& settings, std::unique_ptr<Metrics> metrics,
+                 std::unique_ptr<ModelCatalog> models, std::shared_ptr<const Embedder> embedder,
+                 std::unique_ptr<GuardMonitor> monitor, KeyRing keys,
+                 std::unique_ptr<AccessLog> access_log, const Clock& clock, Logger& logger)
+      : metrics_(std::move(metrics)),
+        models_(std::move(models)),
         embedder_(std::move(embedder)),
         monitor_(std::move(monitor)),
         sessions_(settings.guard, settings.limits, clock, RandomId),
         gateway_(*models_, *monitor_, sessions_, settings, clock),
-        api_(gateway_, metrics_, settings, clock, logger, RandomId) {}
+        access_(settings.server, std::make_shared<const KeyRing>(std::move(keys)), clock),
+        access_log_(std::move(access_log)),
+        api_(gateway_, *metrics_, access_, access_log_.get(), settings, clock, logger, RandomId) {}
 
   Result<> Listen(const HttpServerOptions& options, Logger& logger) {
     ASSIGN_OR_RETURN(server_, HttpServer::Start(options, api_, logger));
@@ -102,14 +162,14 @@ class RunningService final : public Service {
   }
 
   Result<> ListenForGrpc(const GrpcServerOptions& options, const Clock& clock, Logger& logger) {
-    ASSIGN_OR_RETURN(grpc_,
-                     GrpcServer::Start(options, gateway_, metrics_, clock, logger, RandomId));
+    ASSIGN_OR_RETURN(
+        grpc_, GrpcServer::Start(options, gateway_, *metrics_, access_, clock, logger, RandomId));
     return {};
   }
 
   void AddGauges() {
     const auto add = [this](const char* name, const char* help, auto read) {
-      metrics_.AddGauge(name, help, [read] { return static_cast<double>(read()); });
+      metrics_->AddGauge(name, help, [read] { return static_cast<double>(read()); });
     };
     add("garrison_guard_conversations", "Conversations held.", [this] { return sessions_.size(); });
     add("garrison_guard_conversations_evicted",
@@ -137,6 +197,19 @@ class RunningService final : public Service {
     return grpc_ == nullptr ? std::nullopt : std::optional(grpc_->port());
   }
 
+  Result<> Reload(const Settings& settings) override {
+    ASSIGN_OR_RETURN(KeyRing keys, LoadKeys(settings.server));
+    if (keys.empty() != access_.is_open()) {
+      return Fail(
+          Code::kFailedPrecondition,
+          "whether there are API keys at all is decided at the start; the keys stay as they "
+          "were");
+    }
+    access_.SetKeys(std::make_shared<const KeyRing>(std::move(keys)));
+    if (access_log_ != nullptr) RETURN_IF_ERROR(access_log_->Reopen());
+    return {};
+  }
+
   // Both drain at once: neither takes from the other's time.
   std::size_t Stop() override {
     api_.StopBeingReady();
@@ -159,12 +232,14 @@ class RunningService final : public Service {
     return server_ == nullptr ? HttpServerStats{} : server_->stats();
   }
 
+  const std::unique_ptr<Metrics> metrics_;
   const std::unique_ptr<ModelCatalog> models_;
   const std::shared_ptr<const Embedder> embedder_;
   const std::unique_ptr<GuardMonitor> monitor_;
   GuardSessions sessions_;
-  Metrics metrics_;
   const Gateway gateway_;
+  Access access_;
+  const std::unique_ptr<AccessLog> access_log_;
   Api api_;
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<GrpcServer> grpc_;
@@ -174,6 +249,13 @@ class RunningService final : public Service {
 
 Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const Clock& clock,
                                                 Logger& logger) {
+  RETURN_IF_ERROR(CheckServing(settings.server));
+  ASSIGN_OR_RETURN(KeyRing keys, LoadKeys(settings.server));
+  std::unique_ptr<AccessLog> access_log;
+  if (!settings.log.access_file.empty()) {
+    ASSIGN_OR_RETURN(access_log, AccessLog::Open(settings.log.access_file));
+  }
+  RaiseFileLimit(settings.limits.connections, logger);
   const CpuBudget cpu = ReadCpuBudget();
   const std::size_t threads =
       settings.engine.threads > 0 ? static_cast<std::size_t>(settings.engine.threads) : cpu.threads;
@@ -181,8 +263,13 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
       std::getenv("GARRISON_ISA");  // NOLINT(concurrency-mt-unsafe): nobody sets it
   ASSIGN_OR_RETURN(const Isa isa, ChooseIsa(forced == nullptr ? "" : forced, DetectIsa()));
 
-  ASSIGN_OR_RETURN(std::unique_ptr<ModelCatalog> models,
-                   OpenLocalModels(settings.engine, UnnamedModel::kFirstAble));
+  auto metrics = std::make_unique<Metrics>();
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<ModelCatalog> models,
+      OpenLocalModels(settings.engine, UnnamedModel::kFirstAble,
+                      [metrics = metrics.get()](const std::string& model, const PassCounts& since) {
+                        metrics->CountPass(model, since);
+                      }));
   ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder, models->FindEmbedder(""));
   ASSIGN_OR_RETURN(std::optional<Projection> projection,
                    LoadProjection(settings.guard.projection,
@@ -196,8 +283,9 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
               embedder->info().id, embedder->info().dimension, monitor->provenance().space, threads,
               IsaName(isa));
 
-  auto service = std::make_unique<RunningService>(settings, std::move(models), std::move(embedder),
-                                                  std::move(monitor), clock, logger);
+  auto service = std::make_unique<RunningService>(
+      settings, std::move(metrics), std::move(models), std::move(embedder), std::move(monitor),
+      std::move(keys), std::move(access_log), clock, logger);
   // gRPC first: a port that is written to a file, or answers, belongs to a whole service.
   if (settings.server.grpc_port >= 0) {
     RETURN_IF_ERROR(service->ListenForGrpc(GrpcOptions(settings, threads), clock, logger));

@@ -42,12 +42,13 @@ class SpdlogLogger final : public Logger {
  public:
   explicit SpdlogLogger(LogLevel level)
       : logger_("garrison", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
-    logger_.set_level(ToSpdlog(level));
+    SetLevel(level);
     logger_.set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %-7l %v", spdlog::pattern_time_type::utc);
     logger_.flush_on(spdlog::level::debug);
   }
 
   bool Enabled(LogLevel level) const override { return logger_.should_log(ToSpdlog(level)); }
+  void SetLevel(LogLevel level) final { logger_.set_level(ToSpdlog(level)); }
   void Write(LogLevel level, std::string_view line) override {
     logger_.log(ToSpdlog(level), "{}", EscapeControls(line));
   }
@@ -59,6 +60,7 @@ class SpdlogLogger final : public Logger {
 class NullLogger final : public Logger {
  public:
   bool Enabled(LogLevel) const override { return false; }
+  void SetLevel(LogLevel) override {}
   void Write(LogLevel, std::string_view) override {}
 };
 

@@ -34,6 +34,7 @@ class Logger {
   }
 
   virtual bool Enabled(LogLevel level) const = 0;
+  virtual void SetLevel(LogLevel level) = 0;
   // Control characters in `line` are escaped: one call is one line, whatever came from outside.
   virtual void Write(LogLevel level, std::string_view line) = 0;
 

@@ -67,6 +67,7 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddGuard(app, context);
   AddBench(app, context);
   AddModels(app, context);
+  AddKeys(app, context);
   AddConfig(app, context);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->footer("Example:\n  garrison version");

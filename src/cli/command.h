@@ -88,6 +88,7 @@ void AddModels(CLI::App& app, CommandContext& context);
 void AddModelsVerify(CLI::App& models, CommandContext& context);
 void AddConfig(CLI::App& app, CommandContext& context);
 void AddServe(CLI::App& app, CommandContext& context);
+void AddKeys(CLI::App& app, CommandContext& context);
 void AddCompletion(CLI::App& app, CommandContext& context);
 
 }  // namespace garrison

@@ -37,6 +37,8 @@ struct ServeOptions {
   // Written with the port of HTTP, and of gRPC, once the service listens; empty: none.
   std::string port_file;
   std::string grpc_port_file;
+  // Reads the configuration again, with the same flags.
+  std::function<Result<LoadedSettings>()> reload = {};
 };
 
 struct Environment {

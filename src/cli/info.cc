@@ -86,8 +86,9 @@ Result<> Serve(CommandContext& context, const ServeFlags& flags) {
     context.settings_request.flags.emplace_back("server.grpc_port", flags.grpc_port);
   }
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
-  return context.environment.serve(loaded.settings,
-                                   ServeOptions{flags.port_file, flags.grpc_port_file});
+  return context.environment.serve(loaded.settings, {flags.port_file, flags.grpc_port_file, [&] {
+                                                       return LoadSettings(context, flags.model);
+                                                     }});
 }
 
 // The words that may follow `app`: its verbs and flags.

@@ -10,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/ip_address.h"
+
 namespace garrison {
 namespace {
 
@@ -19,6 +21,12 @@ using Visitor = std::function<void(SettingField&)>;
 void Text(const Visitor& visit, std::string_view name, std::string& value, std::string_view meaning,
           Choices choices = {}) {
   SettingField field{name, meaning, &value, 0, 0, std::move(choices), false};
+  visit(field);
+}
+
+void Secret(const Visitor& visit, std::string_view name, std::string& value,
+            std::string_view meaning) {
+  SettingField field{name, meaning, &value, 0, 0, {}, true};
   visit(field);
 }
 
@@ -46,6 +54,27 @@ void VisitServer(ServerSettings& s, const Visitor& visit) {
   Text(visit, "server.tls_certificate", s.tls_certificate,
        "PEM file with the certificate chain; with tls_key it turns TLS on");
   Text(visit, "server.tls_key", s.tls_key, "PEM file with the private key");
+  Text(visit, "server.tls_client_ca", s.tls_client_ca,
+       "PEM file with the authorities of client certificates; with it, clients need one (mTLS)");
+  Text(visit, "server.keys_file", s.keys_file,
+       "File with the API keys, one a line, made by `garrison keys new`; read again on SIGHUP");
+  Secret(visit, "server.api_key", s.api_key,
+         "One API key for everything but admin routes, beside those of the file");
+  Secret(visit, "server.admin_key", s.admin_key, "One API key for everything");
+  Text(visit, "server.admin_routes", s.admin_routes,
+       "Whether routes that change the service are served: auto does so when server.bind is a "
+       "loopback address",
+       {"auto", "on", "off"});
+  Text(visit, "server.insecure_bind", s.insecure_bind,
+       "What to do at an address that others reach without both API keys (or client certificates) "
+       "and TLS",
+       {"refuse", "allow"});
+  Text(visit, "server.cors_origins", s.cors_origins,
+       "Origins of web pages that may use this service, separated by commas, or *; empty: none but "
+       "its own");
+  Integer(visit, "server.workers", s.workers, 0, 4096,
+          "Requests worked on at once, of which each processor computes for one; 0: 16 per "
+          "processor, at least 16 and at most 64");
   Integer(visit, "server.tei_validation_status", s.tei_validation_status, 400, 422,
           "Status of invalid input on the routes of text-embeddings-inference: 422, or 413 for "
           "clients of its versions before 2026");
@@ -205,6 +234,9 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
   VisitGuard(settings.guard, visit);
   Text(visit, "log.level", settings.log.level, "Least serious lines on stderr",
        {"debug", "info", "warning", "error", "off"});
+  Text(visit, "log.access_file", settings.log.access_file,
+       "File that gets a JSON line for each request, without texts; - is standard output, empty: "
+       "none. Opened again on SIGHUP");
 }
 
 Result<> AssignSetting(Settings& settings, std::string_view name, std::string_view text) {
@@ -261,6 +293,27 @@ Result<> CheckSettings(const Settings& settings) {
   if (settings.server.tls_certificate.empty() != settings.server.tls_key.empty()) {
     return FailAt("server.tls_certificate", Code::kInvalidArgument,
                   "TLS needs both server.tls_certificate and server.tls_key; only one is set");
+  }
+  if (!settings.server.tls_client_ca.empty() && settings.server.tls_key.empty()) {
+    return FailAt("server.tls_client_ca", Code::kInvalidArgument,
+                  "client certificates need TLS: set server.tls_certificate and server.tls_key");
+  }
+  return {};
+}
+
+Result<> CheckServing(const ServerSettings& server) {
+  const bool tls = !server.tls_certificate.empty();
+  const bool keys = !server.keys_file.empty() || !server.api_key.empty() ||
+                    !server.admin_key.empty() || !server.tls_client_ca.empty();
+  if (server.insecure_bind == "refuse" && !IsLoopbackAddress(server.bind) && !(keys && tls)) {
+    return FailAt("server.bind", Code::kInvalidArgument,
+                  "others reach {}, and there {}; set server.keys_file (or server.api_key) and "
+                  "server.tls_certificate with server.tls_key, or server.insecure_bind = \"allow\" "
+                  "where something else protects it",
+                  server.bind,
+                  keys  ? "is no TLS"
+                  : tls ? "are no API keys"
+                        : "are neither API keys nor TLS");
   }
   return {};
 }

@@ -23,6 +23,14 @@ struct ServerSettings {
   std::int64_t grpc_port = -1;
   std::string tls_certificate;
   std::string tls_key;
+  std::string tls_client_ca;
+  std::string keys_file;
+  std::string api_key;
+  std::string admin_key;
+  std::string admin_routes = "auto";
+  std::string insecure_bind = "refuse";
+  std::string cors_origins;
+  std::int64_t workers = 0;
   std::int64_t tei_validation_status = 422;
 };
 
@@ -93,6 +101,7 @@ struct GuardSettings {
 
 struct LogSettings {
   std::string level = "info";
+  std::string access_file;
 };
 
 struct Settings {
@@ -132,7 +141,12 @@ std::string FormatSetting(const SettingField& field);
 // engine.long_input and engine.truncation_side as models take them.
 LongInput LongInputOf(const EngineSettings& engine);
 
-// Checks that span several settings: both TLS files or none. INVALID_ARGUMENT.
+// Checks that span several settings: both TLS files or none, client certificates with TLS.
+// INVALID_ARGUMENT.
 Result<> CheckSettings(const Settings& settings);
+
+// Whether a service may listen like this: an address that others reach wants keys and TLS, unless
+// server.insecure_bind says otherwise. INVALID_ARGUMENT.
+Result<> CheckServing(const ServerSettings& server);
 
 }  // namespace garrison

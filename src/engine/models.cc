@@ -87,8 +87,10 @@ Result<> CheckLayerNames(const Encoder& encoder, const std::vector<std::string>&
   return {};
 }
 
-Result<LocalModel> OpenFolder(const EngineSettings& engine, const std::string& id) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model, OpenSequenceModel(engine, id));
+Result<LocalModel> OpenFolder(const EngineSettings& engine, const std::string& id,
+                              const PassListener& on_pass) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model,
+                   OpenSequenceModel(engine, id, on_pass));
   LocalModel local;
   local.codec = MakeFolderCodec(model);
   if (!model->folder().classifier) {
@@ -105,7 +107,7 @@ Result<LocalModel> OpenFolder(const EngineSettings& engine, const std::string& i
 }
 
 Result<ModelSource> FolderSource(const EngineSettings& engine, const std::filesystem::path& folder,
-                                 std::string id) {
+                                 std::string id, const PassListener& on_pass) {
   ASSIGN_OR_RETURN(const FolderPromise promise, ReadFolderPromise(folder));
   ModelSource source{.id = std::move(id),
                      .embeds = promise.embeds,
@@ -113,7 +115,9 @@ Result<ModelSource> FolderSource(const EngineSettings& engine, const std::filesy
                      .classifies = promise.classifies};
   EngineSettings own = engine;
   own.model = folder.string();
-  source.open = [own = std::move(own), id = source.id] { return OpenFolder(own, id); };
+  source.open = [own = std::move(own), id = source.id, on_pass] {
+    return OpenFolder(own, id, on_pass);
+  };
   return source;
 }
 
@@ -186,7 +190,8 @@ Result<Isa> ActiveIsa() {
 }
 
 Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine,
-                                                               const std::string& id) {
+                                                               const std::string& id,
+                                                               const PassListener& on_pass) {
   ASSIGN_OR_RETURN(const Isa isa, ActiveIsa());
   ASSIGN_OR_RETURN(ModelFolder folder, ModelFolder::Read(engine.model));
   if (!id.empty()) folder.name = id;
@@ -201,6 +206,7 @@ Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSetti
   options.idle = std::chrono::milliseconds(engine.idle_ms);
   ASSIGN_OR_RETURN(options.cache, CacheFolder(engine.cache));
   options.cache_bytes = static_cast<std::uint64_t>(engine.cache_bytes);
+  options.on_pass = on_pass;
   ASSIGN_OR_RETURN(const std::shared_ptr<const SequenceModel> model,
                    SequenceModel::Load(std::move(folder), options));
   RETURN_IF_ERROR(CheckLayerNames(model->encoder(), options.compute.bf16_layers));
@@ -208,7 +214,8 @@ Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSetti
 }
 
 Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine,
-                                                      UnnamedModel unnamed) {
+                                                      UnnamedModel unnamed,
+                                                      const PassListener& on_pass) {
   ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> lexical,
                    LexicalEmbedder::Load(BuiltinLexicalTable()));
   const std::string builtin = lexical->info().id;
@@ -221,7 +228,8 @@ Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engi
     ASSIGN_OR_RETURN(
         ModelSource source,
         FolderSource(engine, engine.model,
-                     std::filesystem::weakly_canonical(engine.model, ignored).filename().string()));
+                     std::filesystem::weakly_canonical(engine.model, ignored).filename().string(),
+                     on_pass));
     first = named_folder = source.id;
     sources.push_back(std::move(source));
   }
@@ -231,7 +239,7 @@ Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engi
       if (name == named_folder) continue;  // engine.model comes before
       ASSIGN_OR_RETURN(
           ModelSource source,
-          FolderSource(engine, std::filesystem::path(engine.models_folder) / name, name));
+          FolderSource(engine, std::filesystem::path(engine.models_folder) / name, name, on_pass));
       sources.push_back(std::move(source));
     }
   }

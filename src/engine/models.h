@@ -9,6 +9,7 @@
 #include "base/cpu_features.h"
 #include "base/result.h"
 #include "core/model_catalog.h"
+#include "core/pass_counts.h"
 #include "core/settings.h"
 #include "engine/local_models.h"
 #include "engine/sequence_model.h"
@@ -25,12 +26,14 @@ Result<Isa> ActiveIsa();
 // The model of `engine.model` (the built-in one, a folder, or a name in engine.models_folder),
 // opened; those of engine.models_folder, opened when they are asked for; the built-in one.
 // NOT_FOUND when there is no such model; the errors of ModelFolder::Read and Encoder::Load, with
-// GARRISON_ISA naming the instruction set.
+// GARRISON_ISA naming the instruction set. `on_pass` (may be empty) must outlive the catalogue.
 Result<std::unique_ptr<ModelCatalog>> OpenLocalModels(const EngineSettings& engine,
-                                                      UnnamedModel unnamed = UnnamedModel::kFirst);
+                                                      UnnamedModel unnamed = UnnamedModel::kFirst,
+                                                      const PassListener& on_pass = {});
 
 // The folder `engine.model` without a head. `id` is its name; empty: that of the folder.
 Result<std::shared_ptr<const SequenceModel>> OpenSequenceModel(const EngineSettings& engine,
-                                                               const std::string& id = "");
+                                                               const std::string& id = "",
+                                                               const PassListener& on_pass = {});
 
 }  // namespace garrison

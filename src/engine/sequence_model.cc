@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -18,8 +17,7 @@ namespace {
 
 // Tokens that go through the encoder together: enough to pay for streaming the weights once, few
 // enough that their activations stay in cache.
-constexpr std::size_t kLeastGroupTokens = 96;
-constexpr std::size_t kMostGroupTokens = 256;
+constexpr std::size_t kMostPassTokens = 256;
 // Below this, sharing out the tokenising costs more than it saves.
 constexpr std::size_t kTextsPerShare = 16;
 constexpr std::size_t kFileNameDigits = 32;
@@ -47,27 +45,10 @@ std::string PackedKey(const std::string& content, const EncoderSpec& spec,
       spec.first_token_only ? "only" : "and all", fmt::join(bf16_layers, " "));
 }
 
-// Where each group begins, and the end. A group takes its thread's half of what is left, so that
-// the threads end together (guided self-scheduling, Polychronopoulos and Kuck 1987).
-std::vector<std::size_t> GroupStarts(std::span<const Sequence> sequences, std::size_t threads) {
-  std::size_t left = 0;
-  for (const Sequence& sequence : sequences) left += sequence.ids.size();
-  std::vector<std::size_t> starts{0};
-  std::size_t tokens = 0;
-  std::size_t target = 0;
-  for (std::size_t s = 0; s < sequences.size(); ++s) {
-    const std::size_t length = sequences[s].ids.size();
-    if (s == 0 || tokens + length > target) {
-      if (s > 0) starts.push_back(s);
-      tokens = 0;
-      target = threads == 1 ? kMostGroupTokens
-                            : std::clamp(left / (2 * threads), kLeastGroupTokens, kMostGroupTokens);
-    }
-    tokens += length;
-    left -= length;
-  }
-  if (!sequences.empty()) starts.push_back(sequences.size());
-  return starts;
+std::function<void(const PassCounts&)> OnPass(const PassListener& listener,
+                                              const std::string& model) {
+  if (!listener) return {};
+  return [listener, model](const PassCounts& since) { listener(model, since); };
 }
 
 Pieces Window(const Pieces& pieces, std::size_t first, std::size_t count) {
@@ -99,7 +80,16 @@ SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
     : folder_(std::move(folder)),
       compute_(options.compute),
       team_(std::make_unique<WorkerTeam>(options.threads, ReadCpuBudget().cpus())),
-      workspaces_(options.threads, options.idle) {}
+      workspaces_(options.idle),
+      passes_(std::make_unique<PassQueue>(
+          PassQueue::Options{.lanes = options.threads,
+                             .most_tokens = kMostPassTokens,
+                             .on_pass = OnPass(options.on_pass, folder_.name)},
+          *team_, clock_,
+          [this](std::span<const Sequence* const> sequences, States states, bool alone,
+                 PassQueue::Deliver deliver) {
+            return ComputePass(sequences, states, alone, deliver);
+          })) {}
 
 Result<> SequenceModel::LoadEncoder(const Options& options) {
   const SafeTensors& weights = *folder_.weights;
@@ -145,7 +135,7 @@ std::string SequenceModel::ComputeName() const {
 std::size_t SequenceModel::WorkingBytes() const {
   const std::size_t longest = encoder_->spec().max_tokens();
   return team_->threads() *
-         encoder_->WorkspaceBytes(std::max(kMostGroupTokens, longest), longest, team_->threads());
+         encoder_->WorkspaceBytes(std::max(kMostPassTokens, longest), longest, team_->threads());
 }
 
 ModelInfo SequenceModel::Info() const {
@@ -362,58 +352,32 @@ Result<PreparedInputs> SequenceModel::PreparePairs(const std::string& query,
 
 Result<ComputeTimes> SequenceModel::Run(const PreparedInputs& prepared,
                                         const RequestContext& context, States states,
-                                        const Take& take) const {
-  const std::span<const Sequence> sequences = prepared.sequences;
+                                        const PassQueue::Take& take) const {
+  const SteadyTime ready = clock_.Now();
+  ASSIGN_OR_RETURN(const PassQueue::Times times,
+                   passes_->Run(prepared.sequences, states, context, take));
+  return ComputeTimes{prepared.time, times.first - ready, times.end - times.first};
+}
+
+Result<> SequenceModel::ComputePass(std::span<const Sequence* const> sequences, States states,
+                                    bool alone, PassQueue::Deliver deliver) const {
   const bool all_tokens = states == States::kAll;
   const bool first_only = encoder_->spec().first_token_only && !all_tokens;
-  const SteadyTime ready = clock_.Now();
-  std::atomic<SteadyTime::rep> began{0};
-  const std::vector<std::size_t> starts = GroupStarts(sequences, team_->threads());
-  const std::size_t groups = starts.size() - 1;
-
-  std::vector<std::optional<Error>> errors(groups);
-  std::atomic<bool> failed{false};
-  // With one group the threads share its layers, with several each has a group of its own.
-  WorkerTeam* inside = groups == 1 ? team_.get() : nullptr;
-  const auto compute = [&](std::size_t group, EncoderWorkspace& workspace) -> Result<> {
-    const SteadyTime now = clock_.Now();
-    SteadyTime::rep none = 0;
-    began.compare_exchange_strong(none, now.time_since_epoch().count());
-    RETURN_IF_ERROR(context.Check(now));  // it may have waited long for its turn
-    TokenBatch& batch = workspace.batch;
-    batch.Clear();
-    for (std::size_t s = starts[group]; s < starts[group + 1]; ++s) {
-      batch.Add(sequences[s].ids, sequences[s].type_ids);
-    }
-    RETURN_IF_ERROR(encoder_->Forward(batch, workspace, inside, nullptr, all_tokens));
-    const std::size_t stride = encoder_->stride();
-    for (std::size_t s = 0; s < batch.sequences(); ++s) {
-      const std::size_t row = first_only ? s : batch.starts[s];
-      RETURN_IF_ERROR(take(starts[group] + s, workspace.hidden.data() + row * stride, stride,
-                           first_only ? 1 : batch.starts[s + 1] - batch.starts[s]));
-    }
-    return {};
-  };
-  const auto task = [&](std::size_t group) {
-    if (failed) return;
-    std::unique_ptr<EncoderWorkspace> workspace = workspaces_.Take();
-    Result<> result = compute(group, *workspace);
-    workspaces_.Return(std::move(workspace));
-    if (result) return;
-    errors[group] = std::move(result).error();
-    failed = true;
-  };
-  if (inside != nullptr) {
-    task(0);
-  } else {
-    team_->Run(groups, task);
+  std::unique_ptr<EncoderWorkspace> workspace = workspaces_.Take();
+  TokenBatch& batch = workspace->batch;
+  batch.Clear();
+  for (const Sequence* sequence : sequences) batch.Add(sequence->ids, sequence->type_ids);
+  // Alone, the threads share the layers of this pass.
+  Result<> computed =
+      encoder_->Forward(batch, *workspace, alone ? team_.get() : nullptr, nullptr, all_tokens);
+  const std::size_t stride = encoder_->stride();
+  for (std::size_t s = 0; computed && s < batch.sequences(); ++s) {
+    const std::size_t row = first_only ? s : batch.starts[s];
+    deliver(s, workspace->hidden.data() + row * stride, stride,
+            first_only ? 1 : batch.starts[s + 1] - batch.starts[s]);
   }
-  for (std::optional<Error>& error : errors) {
-    if (error) return tl::unexpected(*std::move(error));
-  }
-  const SteadyTime first(
-      SteadyTime::duration(groups == 0 ? ready.time_since_epoch().count() : began.load()));
-  return ComputeTimes{prepared.time, first - ready, clock_.Now() - first};
+  workspaces_.Return(std::move(workspace));
+  return computed;
 }
 
 }  // namespace garrison

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,17 +19,10 @@
 #include "core/request_context.h"
 #include "engine/encoder.h"
 #include "engine/model_folder.h"
+#include "engine/pass_queue.h"
 #include "engine/workspace_pool.h"
 
 namespace garrison {
-
-// One pass through the encoder.
-struct Sequence {
-  std::size_t input = 0;  // index of the input it belongs to
-  std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> type_ids;  // empty: all zero
-  std::size_t prompt_tokens = 0;       // leading tokens that belong to the prompt
-};
 
 // What a request's inputs became.
 struct PreparedInputs {
@@ -52,6 +44,7 @@ class SequenceModel {
     std::uint64_t cache_bytes = 0;
     // Working memory unused for so long goes back to the system.
     std::chrono::milliseconds idle{10'000};
+    PassListener on_pass = {};
   };
 
   static Result<std::shared_ptr<const SequenceModel>> Load(ModelFolder folder,
@@ -65,14 +58,12 @@ class SequenceModel {
                                       std::span<const std::string> documents,
                                       const LongInput& long_input) const;
 
-  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence (of all its
-  // tokens, or only of those that the spec says are read), from several threads at once, in no
-  // order. Stops at the first error, and when `context` ends. Returns where the time went.
-  using Take = std::function<Result<>(std::size_t sequence, const float* rows, std::size_t stride,
-                                      std::size_t tokens)>;
-  enum class States { kRead, kAll };
+  // Calls take(s, rows, stride, tokens) with the last hidden state of every sequence, from several
+  // threads at once, in no order, together with what other requests wait for. Stops at the first
+  // error, and when `context` ends. Returns where the time went.
+  using States = PassQueue::States;
   Result<ComputeTimes> Run(const PreparedInputs& prepared, const RequestContext& context,
-                           States states, const Take& take) const;
+                           States states, const PassQueue::Take& take) const;
 
   const ModelFolder& folder() const { return folder_; }
   const Encoder& encoder() const { return *encoder_; }
@@ -86,8 +77,6 @@ class SequenceModel {
   const ComputeOptions& compute() const { return compute_; }
 
  private:
-  struct Texts;
-
   SequenceModel(ModelFolder folder, const Options& options);
   Result<> LoadEncoder(const Options& options);
   Result<> PrepareText(const std::string& text, const std::string* pair, std::string_view prompt,
@@ -98,6 +87,8 @@ class SequenceModel {
   Result<> PrepareIds(const TokenIds& ids, const LongInput& long_input, std::size_t input,
                       PreparedInputs& out) const;
   Result<> CheckTokenizer() const;
+  Result<> ComputePass(std::span<const Sequence* const> sequences, States states, bool alone,
+                       PassQueue::Deliver deliver) const;
 
   const ModelFolder folder_;
   const ComputeOptions compute_;
@@ -106,6 +97,7 @@ class SequenceModel {
   const SystemClock clock_;
   std::vector<std::string> warnings_;  // of Load()
   mutable WorkspacePool workspaces_;   // own synchronisation
+  std::unique_ptr<PassQueue> passes_;  // own synchronisation; uses the others
 };
 
 }  // namespace garrison

@@ -4,14 +4,10 @@
 
 #include <utility>
 
-#include "base/check.h"
-
 namespace garrison {
 
-WorkspacePool::WorkspacePool(std::size_t limit, std::chrono::milliseconds idle)
-    : limit_(limit), idle_(idle), thread_([this] { FreeWhenIdle(); }) {
-  CHECK(limit > 0);
-}
+WorkspacePool::WorkspacePool(std::chrono::milliseconds idle)
+    : idle_(idle), thread_([this] { FreeWhenIdle(); }) {}
 
 WorkspacePool::~WorkspacePool() {
   {
@@ -23,12 +19,7 @@ WorkspacePool::~WorkspacePool() {
 }
 
 std::unique_ptr<EncoderWorkspace> WorkspacePool::Take() {
-  std::unique_lock lock(mutex_);
-  const std::uint64_t ticket = next_ticket_++;
-  returned_.wait(lock, [&] { return ticket == next_served_ && lent_ < limit_; });
-  ++next_served_;
-  ++lent_;
-  if (lent_ < limit_ && next_served_ < next_ticket_) returned_.notify_all();
+  const std::lock_guard lock(mutex_);
   if (free_.empty()) return std::make_unique<EncoderWorkspace>();
   std::unique_ptr<EncoderWorkspace> workspace = std::move(free_.back());
   free_.pop_back();
@@ -40,17 +31,10 @@ void WorkspacePool::Return(std::unique_ptr<EncoderWorkspace> workspace) {
   {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(workspace));
-    --lent_;
-    if (next_served_ < next_ticket_) returned_.notify_all();
     last_used_ = Clock::now();
     wake = std::exchange(resting_, false);
   }
   if (wake) changed_.notify_one();
-}
-
-std::size_t WorkspacePool::waiting() const {
-  const std::lock_guard lock(mutex_);
-  return static_cast<std::size_t>(next_ticket_ - next_served_);
 }
 
 std::size_t WorkspacePool::bytes() const {

@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <thread>
-#include <vector>
 
 namespace garrison {
 namespace {
@@ -12,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 
 TEST(WorkspacePool, KeepsWhatWasInUseAtOnce) {
-  WorkspacePool pool(2, std::chrono::hours(1));
+  WorkspacePool pool(std::chrono::hours(1));
   auto first = pool.Take();
   auto second = pool.Take();
   first->hidden.Reserve(1000);
@@ -25,7 +23,7 @@ TEST(WorkspacePool, KeepsWhatWasInUseAtOnce) {
 }
 
 TEST(WorkspacePool, GivesMemoryBackWhenIdleAndGoesOn) {
-  WorkspacePool pool(1, milliseconds(20));
+  WorkspacePool pool(milliseconds(20));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int round = 0; round < 3; ++round) {
     auto workspace = pool.Take();
@@ -37,47 +35,6 @@ TEST(WorkspacePool, GivesMemoryBackWhenIdleAndGoesOn) {
     }
     ASSERT_EQ(pool.bytes(), 0U);
   }
-}
-
-TEST(WorkspacePool, LendsNoMoreThanItsLimitAndServesInOrder) {
-  constexpr std::size_t kLimit = 3;
-  WorkspacePool pool(kLimit, std::chrono::hours(1));
-  std::atomic<std::size_t> lent{0};
-  std::atomic<std::size_t> most{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 8; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < 200; ++i) {
-        auto workspace = pool.Take();
-        const std::size_t now = ++lent;
-        for (std::size_t seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
-        }
-        std::this_thread::yield();
-        --lent;
-        pool.Return(std::move(workspace));
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(most, kLimit);
-}
-
-// Otherwise a thread with much to do would take its workspace back before a waiter woke.
-TEST(WorkspacePool, AWaiterComesBeforeTheNextTakeOfTheOneItWaitsFor) {
-  WorkspacePool pool(1, std::chrono::hours(1));
-  auto mine = pool.Take();
-  std::atomic<bool> served{false};
-  std::thread waiter([&] {
-    auto theirs = pool.Take();
-    served = true;
-    pool.Return(std::move(theirs));
-  });
-  while (pool.waiting() == 0) std::this_thread::yield();
-  pool.Return(std::move(mine));
-  mine = pool.Take();
-  EXPECT_TRUE(served);
-  waiter.join();
-  pool.Return(std::move(mine));
 }
 
 }  // namespace

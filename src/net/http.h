@@ -24,6 +24,7 @@ struct HttpRequest {
   std::string query;   // what follows "?", undecoded
   std::vector<HttpHeader> headers;
   std::string body;
+  std::string peer;  // the client's address
 
   // When the server gives up on the answer, or on the head of a streamed one (504).
   SteadyTime deadline = SteadyTime::max();

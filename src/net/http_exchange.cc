@@ -133,7 +133,8 @@ http::response<Body> HeadMessage(const HttpResponse& response, const AnswerForm&
 
 http::response<http::string_body> ToMessage(HttpResponse response, const AnswerForm& form) {
   auto message = HeadMessage<http::string_body>(response, form);
-  message.content_length(response.body.size());
+  // RFC 9110, 8.6: not in an answer that never has a body.
+  if (response.status != 204) message.content_length(response.body.size());
   if (!form.head_only) message.body() = std::move(response.body);
   return message;
 }

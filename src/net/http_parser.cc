@@ -77,6 +77,20 @@ HttpRefusal RefusalOf(boost::system::error_code error, const HttpParserLimits& l
       fmt::format("expected an HTTP/1.1 request, got something else ({})", error.message()));
 }
 
+std::optional<std::size_t> FindHeaderEnd(std::string_view bytes) {
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  const std::size_t at = bytes.find(kEnd);
+  return at == std::string_view::npos ? std::nullopt : std::optional(at + kEnd.size());
+}
+
+Result<> CheckFolding(std::string_view head) {
+  for (const std::string_view fold : {"\r\n ", "\r\n\t"}) {
+    if (head.find(fold) == std::string_view::npos) continue;
+    return Fail(Code::kInvalidArgument, "expected each header on one line, got a folded one");
+  }
+  return {};
+}
+
 Result<> CheckHeaders(const HttpParser& parser) {
   const auto& message = parser.get();
   if (message.version() != 11 && message.version() != 10) {
@@ -124,6 +138,10 @@ tl::expected<HttpRequest, HttpRefusal> ParseHttpRequest(std::string_view bytes,
   SetLimits(parser, limits);
   boost::system::error_code error;
   consumed = 0;
+  if (const Result<> lines = CheckFolding(bytes.substr(0, FindHeaderEnd(bytes).value_or(0)));
+      !lines) {
+    return tl::unexpected(HttpRefusal{400, lines.error()});
+  }
   std::optional<HttpRequest> request;
   while (!parser.is_done()) {
     const std::size_t used = parser.put(boost::asio::buffer(bytes.substr(consumed)), error);

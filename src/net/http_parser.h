@@ -4,6 +4,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "net/http.h"
@@ -27,6 +28,13 @@ struct HttpRefusal {
 
 // What a failed read of `parser` means for the client.
 HttpRefusal RefusalOf(boost::system::error_code error, const HttpParserLimits& limits);
+
+// Where the headers at the beginning of `bytes` end, with their empty line; nullopt: not there yet.
+std::optional<std::size_t> FindHeaderEnd(std::string_view bytes);
+
+// RFC 9112, 5.2: a line of the headers that goes on in the next one is refused, since others may
+// read it as two fields. `head` is what FindHeaderEnd found.
+Result<> CheckFolding(std::string_view head);
 
 // Checks that hold once the headers are complete: version 1.0 or 1.1, one Host for 1.1, a target
 // with a path, and one framing only: no Transfer-Encoding but a single "chunked", and that without

@@ -84,6 +84,7 @@ class Server final : public HttpServer {
  private:
   struct Connection {
     tcp::socket* socket = nullptr;
+    std::string address;
     bool busy = false;  // between the first byte of a request and the last of its answer
     std::shared_ptr<Exchange> exchange;
   };
@@ -229,7 +230,7 @@ class Server::Registration {
  public:
   Registration(Server& server, tcp::socket& socket, std::string address)
       : server_(server), address_(std::move(address)) {
-    server_.connections_.push_front(Connection{&socket, false, nullptr});
+    server_.connections_.push_front(Connection{&socket, address_, false, nullptr});
     connection_ = server_.connections_.begin();
   }
   ~Registration() {
@@ -368,6 +369,7 @@ asio::awaitable<Server::After> Server::ServeOne(Stream& stream, boost::beast::fl
   auto exchange = std::make_shared<Exchange>(Lowest(stream).get_executor(), options_.stream_bytes,
                                              bytes_in_flight_);
   Waiting waiting(connection, exchange);
+  request.peer = connection.address;
   auto answer = Answer(std::move(request), Lowest(stream), exchange);
   std::optional<HttpResponse> response = co_await std::move(answer);
   if (!response) co_return After::kClose;
@@ -400,6 +402,21 @@ asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(
   };
 
   watchdog.Arm(options_.header_time);
+  const auto received_head = [&buffer] {
+    const auto bytes = buffer.data();
+    return std::string_view(static_cast<const char*>(bytes.data()), bytes.size());
+  };
+  std::optional<std::size_t> head_end = FindHeaderEnd(received_head());
+  while (!head_end && buffer.size() <= options_.header_bytes) {
+    auto [error, got] = co_await stream.async_read_some(buffer.prepare(4096), kAwait);
+    if (error) co_return failed(error, "headers", options_.header_time);
+    buffer.commit(got);
+    head_end = FindHeaderEnd(received_head());
+  }
+  if (const Result<> lines = CheckFolding(received_head().substr(0, head_end.value_or(0)));
+      !lines) {
+    co_return HttpRefusal{400, lines.error()};
+  }
   auto [header_error, header_bytes] =
       co_await http::async_read_header(stream, buffer, parser, kAwait);
   if (header_error) co_return failed(header_error, "headers", options_.header_time);
@@ -651,7 +668,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& o
                                                       HttpHandler& handler, Logger& logger) {
   std::unique_ptr<asio::ssl::context> tls;
   if (!options.tls_certificate.empty() || !options.tls_key.empty()) {
-    ASSIGN_OR_RETURN(tls, MakeServerTls(options.tls_certificate, options.tls_key));
+    ASSIGN_OR_RETURN(
+        tls, MakeServerTls(options.tls_certificate, options.tls_key, options.tls_client_ca));
   }
   auto server = std::make_unique<Server>(options, handler, logger, std::move(tls));
   RETURN_IF_ERROR(server->Listen());

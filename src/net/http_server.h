@@ -19,6 +19,7 @@ struct HttpServerOptions {
   // PEM files; both or neither. With them the server speaks TLS 1.2 and 1.3 only.
   std::string tls_certificate;
   std::string tls_key;
+  std::string tls_client_ca;  // PEM file; with it clients need a certificate of these authorities
 
   std::size_t workers = 1;
   std::size_t queue = 256;  // requests waiting for a worker; more are answered 429

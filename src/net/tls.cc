@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace garrison {
@@ -21,7 +22,8 @@ tl::unexpected<Error> TlsFailure(const std::string& file, const boost::system::e
 }  // namespace
 
 Result<std::unique_ptr<ssl::context>> MakeServerTls(const std::string& certificate,
-                                                    const std::string& key) {
+                                                    const std::string& key,
+                                                    const std::string& client_ca) {
   auto context = std::make_unique<ssl::context>(ssl::context::tls_server);
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
   SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
@@ -38,6 +40,15 @@ Result<std::unique_ptr<ssl::context>> MakeServerTls(const std::string& certifica
   if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
     return FailAt(key, Code::kInvalidArgument, "the key does not belong to {}", certificate);
   }
+  if (client_ca.empty()) return context;
+  context->load_verify_file(client_ca, error);
+  if (error) return TlsFailure(client_ca, error, "PEM certificates of authorities");
+  // Without it OpenSSL refuses clients that resume a session.
+  constexpr std::string_view kSessions = "garrison";
+  SSL_CTX_set_session_id_context(context->native_handle(),
+                                 reinterpret_cast<const unsigned char*>(kSessions.data()),
+                                 kSessions.size());
+  context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
   return context;
 }
 

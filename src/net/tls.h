@@ -9,10 +9,12 @@
 
 namespace garrison {
 
-// A context for servers: TLS 1.2 and 1.3, the given chain and key. NOT_FOUND when a file is
+// A context for servers: TLS 1.2 and 1.3, the given chain and key; with `client_ca` (may be empty)
+// clients need a certificate that its authorities signed. NOT_FOUND when a file is
 // missing, INVALID_ARGUMENT (where: the file) when it is not PEM or the key does not fit the
 // certificate.
 Result<std::unique_ptr<boost::asio::ssl::context>> MakeServerTls(const std::string& certificate,
-                                                                 const std::string& key);
+                                                                 const std::string& key,
+                                                                 const std::string& client_ca);
 
 }  // namespace garrison

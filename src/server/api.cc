@@ -1,6 +1,10 @@
 #include "server/api.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "base/cpu.h"
@@ -22,8 +26,32 @@ bool IsPlainId(std::string_view id) {
          std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
+std::string FormatTime(WallTime time) {
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)), ms % 1000);
+}
+
 std::string Milliseconds(std::chrono::nanoseconds time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+}
+
+std::size_t SumOf(const std::vector<std::size_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+}
+
+// What a browser asks before it sends a page's request to another origin.
+bool IsPreflight(const HttpRequest& request) {
+  return request.method == "OPTIONS" && !request.header("Origin").empty() &&
+         !request.header("Access-Control-Request-Method").empty();
+}
+
+Result<std::optional<Priority>> ParsePriority(std::string_view header) {
+  if (header.empty()) return std::optional<Priority>();
+  if (header == "interactive") return std::optional(Priority::kInteractive);
+  if (header == "bulk") return std::optional(Priority::kBulk);
+  return FailAt("X-Priority", Code::kInvalidArgument, "expected interactive or bulk, got \"{}\"",
+                header.substr(0, kExcerptMax));
 }
 
 bool Matches(const Route& route, std::string_view path) {
@@ -33,10 +61,12 @@ bool Matches(const Route& route, std::string_view path) {
 
 }  // namespace
 
-Api::Api(const Gateway& gateway, Metrics& metrics, const Settings& settings, const Clock& clock,
-         Logger& logger, std::function<std::string()> new_id)
+Api::Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* access_log,
+         const Settings& settings, const Clock& clock, Logger& logger,
+         std::function<std::string()> new_id)
     : services_{.gateway = gateway,
                 .metrics = metrics,
+                .access = access,
                 .settings = settings,
                 .clock = clock,
                 .new_id = std::move(new_id),
@@ -47,7 +77,8 @@ Api::Api(const Gateway& gateway, Metrics& metrics, const Settings& settings, con
                 .ready = &ready_},
       json_depth_(static_cast<std::size_t>(settings.limits.json_depth)),
       tei_validation_(static_cast<int>(settings.server.tei_validation_status)),
-      logger_(logger) {}
+      logger_(logger),
+      access_log_(access_log) {}
 
 const Route* Api::FindRoute(const HttpRequest& request, std::string& allowed) {
   for (const Route& route : Routes()) {
@@ -81,9 +112,26 @@ HttpResponse Api::NoRoute(const HttpRequest& request, const std::string& allowed
   return response;
 }
 
+HttpResponse Api::Preflight(const HttpRequest& request) const {
+  if (Result<> allowed = services_.access.CheckBrowser(request); !allowed) {
+    return ErrorResponse(Dialect::kOpenAi, allowed.error(), tei_validation_);
+  }
+  HttpResponse response;
+  response.status = 204;
+  response.content_type = "";
+  return response;
+}
+
 Result<HttpResponse> Api::Answer(const Route& route, Call& call) const {
   // Clients that left while their request waited cost nothing more.
   RETURN_IF_ERROR(call.context.Check(services_.clock.Now()));
+  const HttpRequest& request = call.request;
+  RETURN_IF_ERROR(services_.access.CheckBrowser(request));
+  const std::string_view key =
+      PresentedKey(request.header("Authorization"), request.header("X-API-Key"));
+  ASSIGN_OR_RETURN(call.context.client, services_.access.Identify(route.scope, key));
+  RETURN_IF_ERROR(services_.access.CountRequest(call.context.client));
+  ASSIGN_OR_RETURN(call.context.priority, ParsePriority(request.header("X-Priority")));
   if (!route.request_schema.empty()) {
     ASSIGN_OR_RETURN(call.body, ParseJson(call.request.body, json_depth_));
   }
@@ -95,13 +143,11 @@ void Api::Report(const Call& call, HttpResponse& response) const {
   const auto add = [&](const char* name, std::string value) {
     response.headers.push_back({name, std::move(value)});
   };
-  std::size_t tokens = 0;
-  for (const std::size_t count : work.tokens) tokens += count;
   const std::string total = Milliseconds(call.elapsed());
   add("x-compute-type", work.compute);
   add("x-compute-time", total);
   add("x-compute-characters", std::to_string(work.characters));
-  add("x-compute-tokens", std::to_string(tokens));
+  add("x-compute-tokens", std::to_string(SumOf(work.tokens)));
   add("x-total-time", total);
   add("x-tokenization-time", Milliseconds(work.times.tokenization));
   add("x-queue-time", Milliseconds(work.times.queue));
@@ -114,6 +160,7 @@ HttpResponse Api::Run(const Route& route, Call& call) const {
   const bool worked = call.work.job != ModelWork::Job::kNone;
   if (answer) {
     if (worked) {
+      services_.access.Charge(call.context.client, SumOf(call.work.tokens));
       services_.metrics.CountWork(call.work, std::chrono::duration<double>(call.elapsed()).count());
       Report(call, *answer);
     }
@@ -136,28 +183,58 @@ bool Api::IsQuick(const HttpRequest& request) const {
 void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
   const SteadyTime start = services_.clock.Now();
   const std::string_view given_id = request.header("X-Request-ID");
-  const RequestContext context{IsPlainId(given_id) ? std::string(given_id) : services_.new_id(),
-                               request.deadline, request.stop};
+  const std::string id = IsPlainId(given_id) ? std::string(given_id) : services_.new_id();
   std::string allowed;
   const Route* route = FindRoute(request, allowed);
-  HttpResponse response;
-  if (route == nullptr) {
-    response = NoRoute(request, allowed);
-  } else {
-    Call call{.services = services_,
-              .request = request,
-              .context = context,
-              .start = start,
-              .dialect = route->dialect,
-              .body = nullptr,
-              .work = {}};
-    response = Run(*route, call);
+  Call call{.services = services_,
+            .request = request,
+            .context = {id, request.deadline, request.stop},
+            .start = start,
+            .dialect = route == nullptr ? Dialect::kOpenAi : route->dialect,
+            .body = nullptr,
+            .work = {}};
+  HttpResponse response = route != nullptr       ? Run(*route, call)
+                          : allowed.empty()      ? NoRoute(request, allowed)
+                          : IsPreflight(request) ? Preflight(request)
+                                                 : NoRoute(request, allowed);
+  response.headers.push_back({"X-Request-ID", id});
+  for (HttpHeader& header : services_.access.CorsHeaders(request)) {
+    response.headers.push_back(std::move(header));
   }
-  response.headers.push_back({"X-Request-ID", context.id});
-  services_.metrics.CountRequest(
-      route == nullptr ? "other" : route->path, response.status,
-      std::chrono::duration<double>(services_.clock.Now() - start).count());
+  services_.metrics.CountRequest(route == nullptr ? "other" : route->path, response.status,
+                                 std::chrono::duration<double>(call.elapsed()).count());
+  LogAccess(route, call, response);
   writer->Send(std::move(response));
+}
+
+// Never the query, headers or the body: they may hold texts and keys.
+void Api::LogAccess(const Route* route, const Call& call, const HttpResponse& response) const {
+  if (access_log_ == nullptr) return;
+  const auto ms = [](std::chrono::nanoseconds time) {
+    return static_cast<double>(time.count()) / 1e6;
+  };
+  nlohmann::ordered_json entry = {
+      {"time", FormatTime(services_.clock.WallNow())},
+      {"id", call.context.id},
+      {"remote", call.request.peer},
+      {"key", call.context.client},
+      {"method", Excerpt(call.request.method)},
+      {"path", route == nullptr ? Excerpt(call.request.path) : route->path},
+      {"dialect", DialectName(call.dialect)},
+      {"status", response.status},
+      {"bytes_in", call.request.body.size()},
+      {"bytes_out", response.body.size()},
+      {"total_ms", ms(call.elapsed())}};
+  const ModelWork& work = call.work;
+  if (work.job != ModelWork::Job::kNone) {
+    entry["inputs"] = work.tokens.size();
+    entry["tokens"] = SumOf(work.tokens);
+    entry["compute"] = work.compute;
+    entry["tokenization_ms"] = ms(work.times.tokenization);
+    entry["queue_ms"] = ms(work.times.queue);
+    entry["inference_ms"] = ms(work.times.inference);
+  }
+  access_log_->Write(entry);
 }
 
 HttpResponse Api::Refuse(int status, const Error& error) {

@@ -12,6 +12,7 @@
 #include "core/settings.h"
 #include "gateway/gateway.h"
 #include "net/http.h"
+#include "server/access_log.h"
 #include "server/call.h"
 #include "server/metrics.h"
 #include "server/routes.h"
@@ -22,8 +23,10 @@ namespace garrison {
 class Api final : public HttpHandler {
  public:
   // `new_id` names requests that come without an X-Request-ID; it is called from any thread.
-  Api(const Gateway& gateway, Metrics& metrics, const Settings& settings, const Clock& clock,
-      Logger& logger, std::function<std::string()> new_id);
+  // `access_log` may be null.
+  Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* access_log,
+      const Settings& settings, const Clock& clock, Logger& logger,
+      std::function<std::string()> new_id);
 
   bool IsQuick(const HttpRequest& request) const override;
   void Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) override;
@@ -39,12 +42,15 @@ class Api final : public HttpHandler {
   HttpResponse NoRoute(const HttpRequest& request, const std::string& allowed) const;
   HttpResponse Run(const Route& route, Call& call) const;
   Result<HttpResponse> Answer(const Route& route, Call& call) const;
+  void LogAccess(const Route* route, const Call& call, const HttpResponse& response) const;
+  HttpResponse Preflight(const HttpRequest& request) const;
   void Report(const Call& call, HttpResponse& response) const;
 
   const ApiServices services_;
   const std::size_t json_depth_;
   const int tei_validation_;
   Logger& logger_;
+  AccessLog* const access_log_;
   std::atomic<bool> ready_ = true;
 };
 

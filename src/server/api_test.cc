@@ -18,7 +18,8 @@ class ApiTest : public testing::Test {
       : monitor_(GuardMonitor::Create(models_.embedder(), settings_.guard, std::nullopt).value()),
         sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("fresh"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
-        api_(gateway_, metrics_, settings_, clock_, *logger_,
+        access_(settings_.server, std::make_shared<const KeyRing>(), clock_),
+        api_(gateway_, metrics_, access_, nullptr, settings_, clock_, *logger_,
              [] { return std::string("request-1"); }) {}
 
   class Writer final : public ResponseWriter {
@@ -64,6 +65,7 @@ class ApiTest : public testing::Test {
   GuardSessions sessions_;
   Gateway gateway_;
   Metrics metrics_;
+  Access access_;
   std::unique_ptr<Logger> logger_ = MakeNullLogger();
   Api api_;
 };

@@ -14,6 +14,7 @@
 #include "core/settings.h"
 #include "gateway/gateway.h"
 #include "net/http.h"
+#include "server/access.h"
 #include "server/dialect.h"
 #include "server/metrics.h"
 
@@ -23,6 +24,7 @@ namespace garrison {
 struct ApiServices {
   const Gateway& gateway;
   Metrics& metrics;
+  Access& access;
   const Settings& settings;
   const Clock& clock;
   std::function<std::string()> new_id;  // any thread
@@ -34,7 +36,7 @@ struct ApiServices {
 struct Call {
   const ApiServices& services;
   const HttpRequest& request;
-  const RequestContext& context;
+  RequestContext context;
   SteadyTime start;
   // Of the route; a handler that tells dialects apart by the body sets it before anything can fail.
   Dialect dialect;

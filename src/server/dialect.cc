@@ -120,6 +120,7 @@ HttpResponse ErrorResponseWithStatus(Dialect dialect, const Error& error, int st
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*error.retry_after);
     response.headers.push_back({"Retry-After", std::to_string(std::max<long>(1, seconds.count()))});
   }
+  if (status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   return response;
 }
 

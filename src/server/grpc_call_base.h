@@ -27,9 +27,10 @@ class GrpcCallBase : public GrpcCall, public std::enable_shared_from_this<GrpcCa
       : runtime_(runtime), method_(method), context_(context) {}
 
  protected:
-  // Keeps the object until Leave(). The error is that of GrpcRuntime::Open.
+  // Keeps the object until Leave(). Errors are those of GrpcRuntime::Identify and Open.
   Result<> Enter() {
     self_ = shared_from_this();
+    ASSIGN_OR_RETURN(caller_, runtime_.Identify(context_));
     Result<> opened = runtime_.Open(self_);
     opened_ = opened.has_value();
     return opened;
@@ -44,6 +45,11 @@ class GrpcCallBase : public GrpcCall, public std::enable_shared_from_this<GrpcCa
     runtime_.Release(charged_);
     if (opened_) runtime_.Close(*this);
     const std::shared_ptr<GrpcCallBase> self = std::move(self_);
+  }
+
+  // For a message that has just come.
+  RequestContext MakeContext() const {
+    return runtime_.MakeContext(context_, stop_.get_token(), caller_);
   }
 
   // Bytes of this call, released by Leave() at the latest. Not synchronised.
@@ -97,6 +103,7 @@ class GrpcCallBase : public GrpcCall, public std::enable_shared_from_this<GrpcCa
 
  private:
   std::shared_ptr<GrpcCallBase> self_;
+  std::string caller_;
   bool opened_ = false;
   std::uint64_t charged_ = 0;
 

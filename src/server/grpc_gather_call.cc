@@ -61,8 +61,7 @@ class GatherCall final : public grpc::ServerReadReactor<grpc::ByteBuffer>, publi
 
   // The call finishes itself.
   Result<> Submit() {
-    return runtime_.Submit([this, self = shared_from_this(),
-                            context = runtime_.MakeContext(context_, stop_.get_token())] {
+    return runtime_.Submit([this, self = shared_from_this(), context = MakeContext()] {
       Result<GrpcAnswer> answer = runtime_.Answer(method_, messages_, context);
       const std::lock_guard lock(mutex_);
       finished_ = true;

@@ -3,6 +3,7 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@ namespace garrison {
 
 struct GrpcAnswer {
   grpc::ByteBuffer message;
+  std::uint64_t tokens = 0;                                  // that a model read for it
   std::vector<std::pair<std::string, std::string>> headers;  // initial metadata of a unary answer
 };
 

@@ -16,10 +16,11 @@ constexpr std::chrono::seconds kTrimAfter{10};
 
 }  // namespace
 
-GrpcRuntime::GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, const Clock& clock,
-                         Logger& logger, NewId new_id)
+GrpcRuntime::GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, Access& access,
+                         const Clock& clock, Logger& logger, NewId new_id)
     : limits_(limits),
       metrics_(metrics),
+      access_(access),
       clock_(clock),
       logger_(logger),
       new_id_(std::move(new_id)),
@@ -33,6 +34,15 @@ GrpcRuntime::~GrpcRuntime() {
   }
   changed_.notify_all();
   sweeper_.join();
+}
+
+Result<std::string> GrpcRuntime::Identify(const grpc::CallbackServerContext& call) const {
+  const auto value = [&call](const char* name) -> std::string_view {
+    const auto found = call.client_metadata().find(name);
+    if (found == call.client_metadata().end()) return {};
+    return {found->second.data(), found->second.size()};
+  };
+  return access_.Identify(Scope::kEmbed, PresentedKey(value("authorization"), value("x-api-key")));
 }
 
 Result<> GrpcRuntime::Open(const std::shared_ptr<GrpcCall>& call) {
@@ -89,8 +99,8 @@ void GrpcRuntime::Release(std::uint64_t bytes) {
 }
 
 RequestContext GrpcRuntime::MakeContext(const grpc::CallbackServerContext& call,
-                                        std::stop_token stop) const {
-  RequestContext context{new_id_(), clock_.Now() + limits_.request_time, std::move(stop)};
+                                        std::stop_token stop, const std::string& caller) const {
+  RequestContext context{new_id_(), clock_.Now() + limits_.request_time, std::move(stop), caller};
   // gRPC says deadlines by the wall clock; one that is far off, or none, would overflow ours.
   const auto left = call.deadline() - std::chrono::system_clock::now();
   if (left < limits_.request_time) {
@@ -106,6 +116,7 @@ Result<GrpcAnswer> GrpcRuntime::Answer(const GrpcMethod& method,
   const auto answer = [&]() -> Result<GrpcAnswer> {
     // Clients that left while their message waited cost nothing more.
     RETURN_IF_ERROR(context.Check(start));
+    RETURN_IF_ERROR(access_.CountRequest(context.client));
     try {
       return method.answer(messages, context);
     } catch (const std::bad_alloc&) {
@@ -113,7 +124,9 @@ Result<GrpcAnswer> GrpcRuntime::Answer(const GrpcMethod& method,
     }
   };
   Result<GrpcAnswer> answered = answer();
-  if (!answered) {
+  if (answered) {
+    access_.Charge(context.client, answered->tokens);
+  } else {
     const Code code = answered.error().code;
     if (code == Code::kInternal || code == Code::kUnknown || code == Code::kDataLoss) {
       logger_.Error("call {} {} failed: {}", context.id, method.name, answered.error().ToString());

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "core/request_context.h"
+#include "server/access.h"
 #include "server/grpc_method.h"
 #include "server/metrics.h"
 
@@ -52,13 +53,16 @@ class GrpcRuntime {
  public:
   using NewId = std::function<std::string()>;
 
-  // `metrics`, `clock` and `logger` must outlive it; so must every call that was opened.
-  GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, const Clock& clock, Logger& logger,
-              NewId new_id);
+  // The references must outlive it; so must every call that was opened.
+  GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, Access& access, const Clock& clock,
+              Logger& logger, NewId new_id);
   ~GrpcRuntime();
 
   const GrpcLimits& limits() const { return limits_; }
   SteadyTime Now() const { return clock_.Now(); }
+
+  // The name of the caller's key, by its metadata; errors as Access::Identify.
+  Result<std::string> Identify(const grpc::CallbackServerContext& call) const;
 
   // RESOURCE_EXHAUSTED over `calls`, UNAVAILABLE while draining. What was opened must be closed.
   Result<> Open(const std::shared_ptr<GrpcCall>& call);
@@ -75,9 +79,10 @@ class GrpcRuntime {
   Result<> Submit(std::function<void()> task) { return pool_.Submit(std::move(task)); }
 
   // Of a message that has just come: the nearer of the call's deadline and request_time.
-  RequestContext MakeContext(const grpc::CallbackServerContext& call, std::stop_token stop) const;
+  RequestContext MakeContext(const grpc::CallbackServerContext& call, std::stop_token stop,
+                             const std::string& caller) const;
 
-  // Runs the method, counts and logs how it went. Blocks.
+  // Runs the method if the caller's rate allows it, counts and logs how it went. Blocks.
   Result<GrpcAnswer> Answer(const GrpcMethod& method, std::span<grpc::ByteBuffer> messages,
                             const RequestContext& context) const;
   // Counts what was refused before it came to that.
@@ -96,6 +101,7 @@ class GrpcRuntime {
 
   const GrpcLimits limits_;
   Metrics& metrics_;
+  Access& access_;
   const Clock& clock_;
   Logger& logger_;
   const NewId new_id_;

@@ -1,6 +1,5 @@
 #include "server/grpc_server.h"
 
-#include <arpa/inet.h>
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ip_address.h"
 #include "base/mapped_file.h"
 #include "server/grpc_runtime.h"
 #include "server/grpc_services.h"
@@ -44,15 +44,16 @@ TeiLimits TeiLimitsOf(const GrpcServerOptions& options) {
   return {.concurrent_requests = options.queue,
           .inputs_per_request = options.inputs_per_request,
           .input_bytes = options.input_bytes,
-          .workers = options.workers};
+          .threads = options.threads};
 }
 
 Result<std::string> AddressOf(const std::string& bind, std::uint16_t port) {
-  in_addr v4;
-  in6_addr v6;
-  if (inet_pton(AF_INET, bind.c_str(), &v4) == 1) return fmt::format("{}:{}", bind, port);
-  if (inet_pton(AF_INET6, bind.c_str(), &v6) == 1) return fmt::format("[{}]:{}", bind, port);
-  return FailAt("server.bind", Code::kInvalidArgument, "expected an IP address, got \"{}\"", bind);
+  if (!IsIpAddress(bind)) {
+    return FailAt("server.bind", Code::kInvalidArgument, "expected an IP address, got \"{}\"",
+                  bind);
+  }
+  const bool v6 = bind.find(':') != std::string::npos;
+  return v6 ? fmt::format("[{}]:{}", bind, port) : fmt::format("{}:{}", bind, port);
 }
 
 Result<std::shared_ptr<grpc::ServerCredentials>> CredentialsOf(const GrpcServerOptions& options) {
@@ -62,8 +63,14 @@ Result<std::shared_ptr<grpc::ServerCredentials>> CredentialsOf(const GrpcServerO
   grpc::SslServerCredentialsOptions::PemKeyCertPair pair;
   ASSIGN_OR_RETURN(pair.cert_chain, ReadTextFile(options.tls_certificate, kTlsFileBytesMax));
   ASSIGN_OR_RETURN(pair.private_key, ReadTextFile(options.tls_key, kTlsFileBytesMax));
-  grpc::SslServerCredentialsOptions tls(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  const bool asks = !options.tls_client_ca.empty();
+  grpc::SslServerCredentialsOptions tls(
+      asks ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+           : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   tls.pem_key_cert_pairs.push_back(std::move(pair));
+  if (asks) {
+    ASSIGN_OR_RETURN(tls.pem_root_certs, ReadTextFile(options.tls_client_ca, kTlsFileBytesMax));
+  }
   return grpc::SslServerCredentials(tls);
 }
 
@@ -99,12 +106,12 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
 
 class Server final : public GrpcServer {
  public:
-  Server(const GrpcServerOptions& options, const Gateway& gateway, Metrics& metrics,
+  Server(const GrpcServerOptions& options, const Gateway& gateway, Metrics& metrics, Access& access,
          const Clock& clock, Logger& logger, std::function<std::string()> new_id)
       : options_(options),
         gateway_(gateway),
         tei_(gateway, metrics, clock, TeiLimitsOf(options)),
-        runtime_(LimitsOf(options), metrics, clock, logger, std::move(new_id)),
+        runtime_(LimitsOf(options), metrics, access, clock, logger, std::move(new_id)),
         services_(MakeTeiServices(tei_, runtime_)) {}
 
   ~Server() override {
@@ -190,10 +197,11 @@ std::size_t Server::Shutdown() {
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                       const Gateway& gateway, Metrics& metrics,
-                                                      const Clock& clock, Logger& logger,
+                                                      Access& access, const Clock& clock,
+                                                      Logger& logger,
                                                       std::function<std::string()> new_id) {
   auto server =
-      std::make_unique<Server>(options, gateway, metrics, clock, logger, std::move(new_id));
+      std::make_unique<Server>(options, gateway, metrics, access, clock, logger, std::move(new_id));
   RETURN_IF_ERROR(server->Listen());
   return std::unique_ptr<GrpcServer>(std::move(server));
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "gateway/gateway.h"
+#include "server/access.h"
 #include "server/metrics.h"
 
 namespace garrison {
@@ -22,8 +23,10 @@ struct GrpcServerOptions {
   // PEM files; both or neither. With them the server speaks TLS only.
   std::string tls_certificate;
   std::string tls_key;
+  std::string tls_client_ca;  // PEM file; with it clients need a certificate
 
   std::size_t workers = 1;
+  std::size_t threads = 1;             // of a model, for Info
   std::size_t queue = 256;             // messages waiting for a worker; more: RESOURCE_EXHAUSTED
   std::size_t calls = 1024;            // open at once, idle streams included; likewise
   std::size_t calls_per_client = 256;  // on one connection; a client's library queues the others
@@ -47,7 +50,8 @@ class GrpcServer {
   // is taken or the TLS files do not fit.
   static Result<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
                                                    const Gateway& gateway, Metrics& metrics,
-                                                   const Clock& clock, Logger& logger,
+                                                   Access& access, const Clock& clock,
+                                                   Logger& logger,
                                                    std::function<std::string()> new_id);
   virtual ~GrpcServer() = default;  // as Shutdown()
 

@@ -66,7 +66,7 @@ class GrpcServerTest : public testing::Test {
   ~GrpcServerTest() override { embedder_->released = true; }
 
   void Start() {
-    auto server = GrpcServer::Start(options_, gateway_, metrics_, clock_, *logger_,
+    auto server = GrpcServer::Start(options_, gateway_, metrics_, access_, clock_, *logger_,
                                     [] { return std::string("call"); });
     ASSERT_TRUE(server) << server.error().ToString();
     server_ = *std::move(server);
@@ -106,6 +106,7 @@ class GrpcServerTest : public testing::Test {
   GuardSessions sessions_;
   Gateway gateway_;
   Metrics metrics_;
+  Access access_{settings_.server, std::make_shared<const KeyRing>(), clock_};
   std::unique_ptr<Logger> logger_ = MakeNullLogger();
   GrpcServerOptions options_;
   std::unique_ptr<GrpcServer> server_;
@@ -349,12 +350,12 @@ TEST_F(GrpcServerTest, ShutdownCutsOffWhatTakesTooLong) {
 TEST_F(GrpcServerTest, ATakenPortAndABadAddressAreClearErrors) {
   Start();
   options_.port = server_->port();
-  const auto second = GrpcServer::Start(options_, gateway_, metrics_, clock_, *logger_,
+  const auto second = GrpcServer::Start(options_, gateway_, metrics_, access_, clock_, *logger_,
                                         [] { return std::string("call"); });
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kFailedPrecondition) << second.error().ToString();
   options_.bind = "localhost";
-  EXPECT_EQ(GrpcServer::Start(options_, gateway_, metrics_, clock_, *logger_,
+  EXPECT_EQ(GrpcServer::Start(options_, gateway_, metrics_, access_, clock_, *logger_,
                               [] { return std::string("call"); })
                 .error()
                 .where,

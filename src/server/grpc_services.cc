@@ -45,6 +45,7 @@ void AddHeaders(const pb::Metadata& metadata, const ModelWork& work, GrpcAnswer&
 template <typename Message>
 Result<GrpcAnswer> Serialize(TeiReply<Message> reply) {
   GrpcAnswer answer;
+  for (const std::size_t tokens : reply.work.tokens) answer.tokens += tokens;
   bool own = false;
   const grpc::Status done =
       grpc::SerializationTraits<Message>::Serialize(reply.message, &answer.message, &own);

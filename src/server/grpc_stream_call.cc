@@ -174,11 +174,8 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   void SubmitReady() {
     while (!broken_ && submitted_ < messages_.size()) {
       Message& message = messages_[submitted_];
-      Result<> accepted =
-          runtime_.Submit([this, self = shared_from_this(), &message,
-                           context = runtime_.MakeContext(context_, stop_.get_token())] {
-            Work(message, context);
-          });
+      Result<> accepted = runtime_.Submit([this, self = shared_from_this(), &message,
+                                           context = MakeContext()] { Work(message, context); });
       if (!accepted) {
         if (running_ > 0 && accepted.error().code == Code::kResourceExhausted) return;
         runtime_.CountRefusal(method_, accepted.error().code);

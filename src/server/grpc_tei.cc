@@ -153,7 +153,7 @@ TeiGrpc::Reply<pb::InfoResponse> TeiGrpc::Info(const pb::InfoRequest&,
   info.set_max_input_length(Clamp(model.info.max_tokens));
   info.set_max_batch_tokens(Clamp(limits_.input_bytes));
   info.set_max_client_batch_size(Clamp(limits_.inputs_per_request));
-  info.set_tokenization_workers(Clamp(limits_.workers));
+  info.set_tokenization_workers(Clamp(limits_.threads));
   return TeiReply<pb::InfoResponse>{std::move(info), {}};
 }
 

@@ -20,7 +20,7 @@ struct TeiLimits {
   std::size_t concurrent_requests = 0;
   std::size_t inputs_per_request = 0;
   std::size_t input_bytes = 0;
-  std::size_t workers = 0;
+  std::size_t threads = 0;  // that tokenise
 };
 
 template <typename Message>

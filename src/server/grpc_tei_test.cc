@@ -28,7 +28,7 @@ class Front {
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
         tei_(
             gateway_, metrics_, clock_,
-            {.concurrent_requests = 7, .inputs_per_request = 3, .input_bytes = 100, .workers = 2}) {
+            {.concurrent_requests = 7, .inputs_per_request = 3, .input_bytes = 100, .threads = 2}) {
   }
 
   const TeiGrpc& operator*() const { return tei_; }

@@ -26,9 +26,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor, public GrpcCallBase {
   Result<> Accept() {
     RETURN_IF_ERROR(Enter());
     RETURN_IF_ERROR(Charge(request_.Length()));
-    auto work = [this, context = runtime_.MakeContext(context_, stop_.get_token())] {
-      Work(context);
-    };
+    auto work = [this, context = MakeContext()] { Work(context); };
     if (!method_.quick) return runtime_.Submit(std::move(work));
     work();
     return {};

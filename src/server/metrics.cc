@@ -144,9 +144,18 @@ struct Metrics::Impl {
   StageHistograms te_embed = StageHistograms::Register(registry, "embed");
   StageHistograms te_predict = StageHistograms::Register(registry, "predict");
   prometheus::Histogram& te_lengths = Sizes("te_request_input_length", "Tokens of an input.");
-  prometheus::Histogram& te_batch = Sizes("te_batch_next_size", "Inputs computed together.");
-  prometheus::Histogram& te_batch_tokens =
-      Sizes("te_batch_next_tokens", "Tokens computed together.");
+  prometheus::Histogram& te_batch = Sizes("te_batch_next_size", "Sequences of one pass.");
+  prometheus::Histogram& te_batch_tokens = Sizes("te_batch_next_tokens", "Tokens of one pass.");
+
+  prometheus::Family<prometheus::Counter>& passes =
+      Family("garrison_passes_total", "Passes through a model.");
+  prometheus::Family<prometheus::Counter>& pass_sequences =
+      Family("garrison_pass_sequences_total", "Sequences that passes computed, of all requests.");
+  prometheus::Family<prometheus::Counter>& pass_tokens =
+      Family("garrison_pass_tokens_total", "Tokens that passes computed.");
+  prometheus::Family<prometheus::Counter>& pass_shared =
+      Family("garrison_shared_sequences_total",
+             "Sequences not computed, because an equal one was under way.");
 
   prometheus::Family<prometheus::Counter>& Family(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
@@ -194,8 +203,6 @@ void Metrics::CountWork(const ModelWork& work, double seconds) {
     tokens += static_cast<double>(count);
     all.te_lengths.Observe(static_cast<double>(count));
   }
-  all.te_batch.Observe(inputs);
-  all.te_batch_tokens.Observe(tokens);
   const bool embed = work.job == ModelWork::Job::kEmbed;
   (embed ? all.te_embeds : all.te_predicts).Increment(inputs);
   (embed ? all.te_embedded : all.te_predicted).Increment(inputs);
@@ -214,6 +221,19 @@ void Metrics::CountFailedWork(const ModelWork& work, Code code) {
 
 void Metrics::CountTurn(std::string_view action) {
   impl_->turns.Add({{"action", std::string(action)}}).Increment();
+}
+
+void Metrics::CountPass(const std::string& model, const PassCounts& since) {
+  Impl& all = *impl_;
+  const auto sequences = static_cast<double>(since.sequences);
+  const auto tokens = static_cast<double>(since.tokens);
+  all.te_batch.Observe(sequences);
+  all.te_batch_tokens.Observe(tokens);
+  const prometheus::Labels labels = {{"model", model}};
+  all.passes.Add(labels).Increment(static_cast<double>(since.passes));
+  all.pass_sequences.Add(labels).Increment(sequences);
+  all.pass_tokens.Add(labels).Increment(tokens);
+  all.pass_shared.Add(labels).Increment(static_cast<double>(since.shared));
 }
 
 void Metrics::AddGauge(const std::string& name, const std::string& help,

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "core/compute_times.h"
+#include "core/pass_counts.h"
 
 namespace garrison {
 
@@ -42,6 +43,8 @@ class Metrics {
   void CountWork(const ModelWork& work, double seconds);
   void CountFailedWork(const ModelWork& work, Code code);
   void CountTurn(std::string_view action);
+  // A pass of a model, as a PassListener learns of it.
+  void CountPass(const std::string& model, const PassCounts& since);
 
   // A value that is read when the metrics are: connections, conversations. Before serving only.
   void AddGauge(const std::string& name, const std::string& help, std::function<double()> read);

@@ -71,6 +71,11 @@ Json Operation(const Route& route, const Json& examples) {
       {"default",
        {{"description", "The dialect's own error."},
         {"content", {{"application/json", {{"schema", Ref(ErrorSchema(route.dialect))}}}}}}}};
+  // Without keys in the configuration none is needed: the empty choice.
+  if (route.scope != Scope::kOpen) {
+    operation["security"] = {
+        {{"bearer", Json::array()}}, {{"apiKey", Json::array()}}, Json::object()};
+  }
   operation["x-garrison"] = {{"dialect", DialectName(route.dialect)},
                              {"scope", ScopeName(route.scope)},
                              {"limits", route.limits}};
@@ -105,7 +110,11 @@ std::string OpenApiDocument(std::span<const Route> routes) {
        {"servers", {{{"url", "/"}}}},
        {"tags", std::move(tag_list)},
        {"paths", std::move(paths)},
-       {"components", {{"schemas", file["schemas"]}}}});
+       {"components",
+        {{"schemas", file["schemas"]},
+         {"securitySchemes",
+          {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}},
+           {"apiKey", {{"type", "apiKey"}, {"in", "header"}, {"name", "X-API-Key"}}}}}}}});
 }
 
 }  // namespace garrison

@@ -121,18 +121,6 @@ constexpr std::array kRoutes = {
 
 std::span<const Route> Routes() { return kRoutes; }
 
-std::string_view ScopeName(Scope scope) {
-  switch (scope) {
-    case Scope::kOpen:
-      return "open";
-    case Scope::kEmbed:
-      return "embed";
-    case Scope::kAdmin:
-      return "admin";
-  }
-  return "admin";
-}
-
 std::string_view TagOf(const Route& route) {
   if (route.scope == Scope::kOpen) return "Service";
   if (route.path == "/check-safety") return "Guard";

@@ -4,19 +4,10 @@
 #include <span>
 #include <string_view>
 
+#include "gateway/keys.h"
 #include "server/call.h"
 
 namespace garrison {
-
-// Who may call a route.
-enum class Scope {
-  kOpen,   // anyone who reaches the port: health, pages
-  kEmbed,  // work for models and the guard
-  kAdmin,  // what changes or shows the state of the service
-};
-
-// "open", "embed", "admin".
-std::string_view ScopeName(Scope scope);
 
 struct Route {
   std::string_view method;

@@ -1,0 +1,13 @@
+// Addresses in their text form.
+#pragma once
+
+#include <string>
+
+namespace garrison {
+
+// IPv4 or IPv6, without brackets or a port.
+bool IsIpAddress(const std::string& text);
+// 127.0.0.0/8 or ::1: reached from this machine only.
+bool IsLoopbackAddress(const std::string& text);
+
+}  // namespace garrison
