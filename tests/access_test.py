@@ -59,6 +59,14 @@ class Access(unittest.TestCase):
         connection.close()
         return reply.status, {name.lower(): value for name, value in reply.getheaders()}, text
 
+    def reload(self, expected="and access log reloaded"):
+        before = self.service.log_text().count(expected)
+        self.service.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 60
+        while self.service.log_text().count(expected) == before and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertGreater(self.service.log_text().count(expected), before)
+
     def status(self, *arguments, **options):
         return self.call(*arguments, **options)[0]
 
@@ -93,14 +101,9 @@ class Access(unittest.TestCase):
 
         def reload(text, expected):
             pathlib.Path(self.keys_file).write_text(text, encoding="utf-8")
-            before = service.log_text().count(expected)
-            service.process.send_signal(signal.SIGHUP)
-            end = time.monotonic() + 60
-            while service.log_text().count(expected) == before and time.monotonic() < end:
-                time.sleep(0.01)
-            self.assertGreater(service.log_text().count(expected), before)
+            self.reload(expected)
 
-        reload(lines[1] + "\n", "reloaded")
+        reload(lines[1] + "\n", "and access log reloaded")
         self.assertEqual((self.status(key=first), self.status(key=second)), (401, 200))
         # What cannot be read changes nothing.
         reload("nonsense\n", "not reloaded")
@@ -129,6 +132,11 @@ class Access(unittest.TestCase):
         self.assertGreaterEqual(int(headers["retry-after"]), 10)
         self.assertEqual(self.status(key=reader, body={"input": ["many words to read " * 5]}), 200)
         self.assertEqual(self.status(key=reader), 429)
+        for path, body in (("/check-safety", {"user_message": "many words " * 9, "model_message": "to read"}),
+                           ("/v1/moderations", {"input": ["many words " * 9]})):
+            key = self.new_key(path.strip("/").replace("/", "-"), "--tokens-per-minute", "10")
+            self.reload()
+            self.assertEqual((self.status(path, body, key=key), self.status(path, body, key=key)), (200, 429), path)
 
     def test_pages_of_others_may_not_use_it(self):
         self.serve()
@@ -137,6 +145,7 @@ class Access(unittest.TestCase):
                         {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}):
             self.assertEqual(self.status(**headers), 403, headers)
         self.assertEqual(self.status(Origin=f"http://127.0.0.1:{port}"), 200)
+        self.assertEqual(self.status("/v1/models", None, method="GET", Host="evil.example"), 403)
         self.assertEqual(self.status("/v1/embeddings", None, method="OPTIONS", Origin="https://evil.example",
                                      Access_Control_Request_Method="POST"), 403)
 
@@ -256,7 +265,7 @@ class Access(unittest.TestCase):
         os.rename(service.access_file, service.access_file + ".1")
         service.process.send_signal(signal.SIGHUP)
         end = time.monotonic() + 60
-        while not os.path.exists(service.access_file) and time.monotonic() < end:
+        while "reloaded" not in service.log_text() and time.monotonic() < end:
             time.sleep(0.01)
         self.call(key=key)
         self.assertEqual(len(service.access_lines()), 1)

@@ -29,7 +29,7 @@ class Load(unittest.TestCase):
         cls.model = os.path.join(cls.folder.name, "tiny-embedder")
 
     def serve(self, **settings):
-        service = Service(BINARY, "--model", self.model, "--dtype", "f32", **{**MANY, **settings})
+        service = Service(BINARY, "--model", self.model, "--dtype", "f32", "--threads", "1", **{**MANY, **settings})
         self.addCleanup(service.__exit__)
         return service
 
@@ -68,13 +68,16 @@ class Load(unittest.TestCase):
             time.sleep(0.05)
         self.assertEqual(service.metric("garrison_connections_open"), 1)  # the one that asks
         self.assertEqual(service.metric("te_queue_size"), 0)
-        self.assertLess(service.resident_bytes() - resident, 32e6)
+        if not os.environ.get("GARRISON_SANITIZED"):
+            self.assertLess(service.resident_bytes() - resident, 32e6)
         self.assertEqual(service.stop(), 0)
 
     def test_idle_connections_cost_little_and_do_not_stand_in_the_way(self):
         service = self.serve()
         before = service.resident_bytes()
-        idle = begin_load(GENERATOR, service.port, "idle", "", "/health", seconds=6, connections=2000)
+        idle = begin_load(GENERATOR, service.port, "idle", "", "/health", seconds=300, connections=2000)
+        self.addCleanup(idle.communicate)
+        self.addCleanup(idle.kill)
         end = time.monotonic() + 60
         while service.metric("garrison_connections_open") < 2001 and time.monotonic() < end:
             time.sleep(0.05)
@@ -83,7 +86,7 @@ class Load(unittest.TestCase):
             self.assertLess((service.resident_bytes() - before) / 2000, 15e3)
         good = run_load(GENERATOR, service.port, "closed", BODY, "/v1/embeddings", seconds=0.5, connections=4)
         self.assertEqual(good["status"], {"200": good["answered"]})
-        self.assertEqual(end_load(idle)["lost"], 0)
+        self.assertGreaterEqual(service.metric("garrison_connections_open"), 2001)
 
     def test_overload_is_refused_at_once_with_a_time(self):
         service = self.serve(**{"limits.queue": 2, "server.workers": 1})

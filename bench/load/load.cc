@@ -225,22 +225,29 @@ bool Load::Flush(Connection& connection, std::size_t most) {
 }
 
 void Load::Read(Connection& connection) {
-  for (;;) {
+  bool ended = false;
+  while (!ended) {
     const ssize_t got = recv(connection.fd, chunk_.data(), chunk_.size(), 0);
     if (got < 0 && errno == EAGAIN) break;
-    if (got <= 0) return Lost(connection);
-    connection.in.append(chunk_.data(), static_cast<std::size_t>(got));
+    ended = got <= 0;
+    if (!ended) connection.in.append(chunk_.data(), static_cast<std::size_t>(got));
   }
   const std::size_t head = connection.in.find("\r\n\r\n");
-  if (head == std::string::npos || !connection.busy) return;
+  if (head == std::string::npos || !connection.busy) {
+    if (ended) Lost(connection);
+    return;
+  }
   std::string lower = connection.in.substr(0, head);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return std::tolower(c); });
   const std::size_t length = lower.find("content-length: ");
   const std::size_t bytes = length == std::string::npos ? 0 : std::stoul(lower.substr(length + 16));
-  if (connection.in.size() < head + 4 + bytes) return;
+  if (connection.in.size() < head + 4 + bytes) {
+    if (ended) Lost(connection);
+    return;
+  }
   Finish(connection, std::stoi(connection.in.substr(9, 3)),
-         lower.find("connection: close") == std::string::npos);
+         !ended && lower.find("connection: close") == std::string::npos);
 }
 
 void Load::Finish(Connection& connection, int status, bool keep) {

@@ -17,7 +17,7 @@ class Service:
         self.folder = tempfile.TemporaryDirectory()
         port_file = os.path.join(self.folder.name, "port")
         self.access_file = os.path.join(self.folder.name, "access.jsonl")
-        self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
+        self.log = open(os.path.join(self.folder.name, "log"), "a+", encoding="utf-8")
         settings = {"log.access_file": self.access_file, **settings}
         sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         self.process = subprocess.Popen([binary, "serve", "--port", "0", "--port-file", port_file, *sets, *flags],

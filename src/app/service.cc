@@ -205,8 +205,8 @@ class RunningService final : public Service {
           "whether there are API keys at all is decided at the start; the keys stay as they "
           "were");
     }
-    access_.SetKeys(std::make_shared<const KeyRing>(std::move(keys)));
     if (access_log_ != nullptr) RETURN_IF_ERROR(access_log_->Reopen());
+    access_.SetKeys(std::make_shared<const KeyRing>(std::move(keys)));
     return {};
   }
 

@@ -51,6 +51,18 @@ void WorkerTeam::Run(std::size_t count, FunctionRef<void(std::size_t)> task) {
     return;
   }
   const std::lock_guard release(owner_, std::adopt_lock);
+  Share(count, task);
+}
+
+bool WorkerTeam::TryRun(std::size_t count, FunctionRef<void(std::size_t)> task) {
+  CHECK(count <= kIndexMask);
+  if (!owner_.try_lock()) return false;
+  const std::lock_guard release(owner_, std::adopt_lock);
+  Share(count, task);
+  return true;
+}
+
+void WorkerTeam::Share(std::size_t count, FunctionRef<void(std::size_t)> task) {
   done_.store(0, std::memory_order_relaxed);
   task_.store(&task, std::memory_order_relaxed);
   const std::uint64_t generation =

@@ -28,9 +28,14 @@ class WorkerTeam {
   // are done. REQUIRES: count < 2^20. Tasks must not throw and must not call Run().
   void Run(std::size_t count, FunctionRef<void(std::size_t)> task);
 
+  // The same, but false and nothing is done while another caller has the team.
+  bool TryRun(std::size_t count, FunctionRef<void(std::size_t)> task);
+
   std::size_t threads() const { return helpers_.size() + 1; }
 
  private:
+  // REQUIRES: owner_ is held.
+  void Share(std::size_t count, FunctionRef<void(std::size_t)> task);
   void Help();
   // Claims and runs indexes of `generation` until none are left.
   void Work(std::uint64_t generation);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
 #include <vector>
 
 namespace garrison {
@@ -34,6 +36,26 @@ TEST(WorkerTeam, SeveralCallersAtOnceAllFinish) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(total.load(), 4U * 500U * 21U);
+}
+
+TEST(WorkerTeam, TryRunDoesNothingWhileAnotherHasTheTeam) {
+  WorkerTeam team(2, 2);
+  std::atomic<bool> inside{false};
+  std::atomic<bool> leave{false};
+  std::thread owner([&] {
+    team.Run(2, [&](std::size_t) {
+      inside = true;
+      while (!leave) std::this_thread::yield();
+    });
+  });
+  while (!inside) std::this_thread::yield();
+  std::atomic<int> ran{0};
+  EXPECT_FALSE(team.TryRun(3, [&](std::size_t) { ++ran; }));
+  EXPECT_EQ(ran, 0);
+  leave = true;
+  owner.join();
+  EXPECT_TRUE(team.TryRun(3, [&](std::size_t) { ++ran; }));
+  EXPECT_EQ(ran, 3);
 }
 
 }  // namespace

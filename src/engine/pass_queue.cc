@@ -1,12 +1,20 @@
 #include "engine/pass_queue.h"
 
 #include <algorithm>
+#include <new>
 #include <string_view>
 #include <utility>
 
 #include "base/check.h"
 
 namespace garrison {
+namespace {
+
+Error OutOfMemory() {
+  return {Code::kResourceExhausted, "out of memory; send less at once", "", std::nullopt};
+}
+
+}  // namespace
 
 // One sequence to compute, for everyone who asked for it.
 struct PassQueue::Item {
@@ -28,8 +36,10 @@ struct PassQueue::Job {
   Priority priority;
   SteadyTime since;
 
-  Items items;           // one for each sequence
-  std::size_t next = 0;  // those before it do not wait
+  Items items;             // one for each sequence
+  std::size_t queued = 0;  // of items, from the first, in items_
+  bool entered = false;    // among the jobs of its client
+  std::size_t next = 0;    // those before it do not wait
   std::size_t missing = 0;
   std::size_t being_taken = 0;
   bool closed = false;  // takes nothing any more
@@ -93,7 +103,11 @@ Result<PassQueue::Times> PassQueue::Run(std::span<const Sequence> sequences, Sta
   }
 
   Lock lock(mutex_);
-  Enter(job);
+  try {
+    Enter(job);
+  } catch (const std::bad_alloc&) {
+    job.error = OutOfMemory();
+  }
   while (!job.done()) {
     if (Result<> live = context.Check(clock_.Now()); !live) {
       job.error = std::move(live).error();
@@ -102,13 +116,15 @@ Result<PassQueue::Times> PassQueue::Run(std::span<const Sequence> sequences, Sta
     if (MayWork(job)) {
       if (team_.threads() > 1 && sequences.size() > 1 && tokens > PassTokens()) {
         lock.unlock();
-        team_.Run(team_.threads(), [&](std::size_t) {
+        const bool shared = team_.TryRun(team_.threads(), [&](std::size_t) {
           Lock mine(mutex_);
-          Work(job, mine, false);
+          Work(job, mine, {});
         });
         lock.lock();
+        // Another request has the team for now.
+        if (!shared) Work(job, lock, {.one_pass = true});
       } else {
-        Work(job, lock, true);
+        Work(job, lock, {.may_share = true});
       }
       continue;
     }
@@ -126,7 +142,12 @@ Result<PassQueue::Times> PassQueue::Run(std::span<const Sequence> sequences, Sta
 // ---------------------------------------------------------------- who waits for what
 
 void PassQueue::Enter(Job& job) {
+  Client& client = clients_[job.context.client];
+  if (client.jobs++ == 0) client.given = virtual_time_;
+  job.entered = true;
+  jobs_.reserve(jobs_.size() + 1);
   for (std::size_t i = 0; i < job.items.size(); ++i) {
+    job.items[i]->takers.reserve(1);
     const auto [known, added] = items_.insert(job.items[i]);
     if (added) {
       waiting_tokens_ += job.items[i]->sequence.ids.size();
@@ -135,18 +156,19 @@ void PassQueue::Enter(Job& job) {
       job.items[i] = *known;
       ++counts_.shared;
     }
+    ++job.queued;
     job.items[i]->takers.push_back({&job, i});
   }
   if (NextItem(job) != nullptr) jobs_.push_back(&job);
-  Client& client = clients_[job.context.client];
-  if (client.jobs++ == 0) client.given = virtual_time_;
 }
 
 // From now on nothing of the job is touched.
 void PassQueue::Leave(Job& job, Lock& lock) {
   Withdraw(job);
-  const auto client = clients_.find(job.context.client);
-  if (--client->second.jobs == 0) clients_.erase(client);
+  if (job.entered) {
+    const auto client = clients_.find(job.context.client);
+    if (--client->second.jobs == 0) clients_.erase(client);
+  }
   WakeOne();
   job.changed.wait(lock, [&] { return job.being_taken == 0; });
 }
@@ -155,7 +177,8 @@ void PassQueue::Leave(Job& job, Lock& lock) {
 void PassQueue::Withdraw(Job& job) {
   if (std::exchange(job.closed, true)) return;
   std::erase(jobs_, &job);
-  for (const std::shared_ptr<Item>& item : job.items) {
+  for (std::size_t i = 0; i < job.queued; ++i) {
+    const std::shared_ptr<Item>& item = job.items[i];
     std::erase_if(item->takers, [&](const Item::Taker& taker) { return taker.job == &job; });
     if (!item->waits || !item->takers.empty()) continue;
     item->waits = false;
@@ -189,18 +212,25 @@ bool PassQueue::MayWork(Job& job) const {
 
 // Computes what is next as long as sequences of the job wait: then it is soon done, and others go
 // on.
-void PassQueue::Work(Job& job, Lock& lock, bool may_share) {
+void PassQueue::Work(Job& job, Lock& lock, WorkOptions options) {
   if (busy_ >= options_.lanes) return;
   ++busy_;
   while (!job.done() && NextItem(job) != nullptr) {
-    const Items pass = NextPass(clock_.Now());
+    Items pass;
+    try {
+      NextPass(clock_.Now(), pass);
+    } catch (const std::bad_alloc&) {
+      if (pass.empty()) Fail(job, OutOfMemory());
+    }
     if (pass.empty()) break;
-    const bool alone = may_share && busy_ == 1 && waiting_ == 0;
+    const bool alone = options.may_share && busy_ == 1 && waiting_ == 0;
     const PassCounts news = News();
+    WakeOne();  // lanes that became free meanwhile
     lock.unlock();
     if (options_.on_pass) options_.on_pass(news);
     ComputePass(pass, pass.front()->states, alone);
     lock.lock();
+    if (options.one_pass) break;
   }
   --busy_;
   WakeOne();
@@ -250,9 +280,8 @@ std::size_t PassQueue::PassTokens() const {
                     options_.most_tokens);
 }
 
-PassQueue::Items PassQueue::NextPass(SteadyTime now) {
+void PassQueue::NextPass(SteadyTime now, Items& pass) {
   const std::size_t target = PassTokens();
-  Items pass;
   std::size_t tokens = 0;
   while (Job* const job = NextJob(now)) {
     const std::shared_ptr<Item>& item = job->items[job->next];
@@ -260,7 +289,10 @@ PassQueue::Items PassQueue::NextPass(SteadyTime now) {
     if (!pass.empty() && (tokens + length > target || item->states != pass.front()->states)) {
       break;
     }
+    pass.push_back(item);
     tokens += length;
+    ++counts_.sequences;
+    counts_.tokens += length;
     item->waits = false;
     waiting_tokens_ -= length;
     --waiting_;
@@ -270,13 +302,8 @@ PassQueue::Items PassQueue::NextPass(SteadyTime now) {
     for (const Item::Taker& taker : item->takers) {
       if (!taker.job->first) taker.job->first = now;
     }
-    pass.push_back(item);
   }
-  if (pass.empty()) return pass;
-  ++counts_.passes;
-  counts_.sequences += pass.size();
-  counts_.tokens += tokens;
-  return pass;
+  if (!pass.empty()) ++counts_.passes;
 }
 
 PassCounts PassQueue::News() {
@@ -287,19 +314,27 @@ PassCounts PassQueue::News() {
           .tokens = counts_.tokens - before.tokens};
 }
 
-void PassQueue::ComputePass(const Items& pass, States states, bool alone) {
-  std::vector<const Sequence*> sequences;
-  sequences.reserve(pass.size());
-  for (const std::shared_ptr<Item>& item : pass) sequences.push_back(&item->sequence);
-  const Result<> computed =
-      compute_(sequences, states, alone,
-               [&](std::size_t i, const float* rows, std::size_t stride, std::size_t tokens) {
-                 Hand(pass[i], rows, stride, tokens);
-               });
+void PassQueue::ComputePass(std::span<const std::shared_ptr<Item>> pass, States states,
+                            bool alone) {
+  const auto compute = [&]() -> Result<> {
+    try {
+      std::vector<const Sequence*> sequences;
+      sequences.reserve(pass.size());
+      for (const std::shared_ptr<Item>& item : pass) sequences.push_back(&item->sequence);
+      return compute_(sequences, states, alone,
+                      [&](std::size_t i, const float* rows, std::size_t stride,
+                          std::size_t tokens) { Hand(pass[i], rows, stride, tokens); });
+    } catch (const std::bad_alloc&) {
+      return tl::unexpected(OutOfMemory());
+    }
+  };
+  const Result<> computed = compute();
   if (computed) return;
   if (pass.size() == 1) return FailItem(pass.front(), computed.error());
   // Whose fault it is shows when each is computed by itself.
-  for (const std::shared_ptr<Item>& item : pass) ComputePass({item}, states, false);
+  for (std::size_t i = 0; i < pass.size(); ++i) {
+    ComputePass(pass.subspan(i, 1), states, false);
+  }
 }
 
 void PassQueue::Hand(const std::shared_ptr<Item>& item, const float* rows, std::size_t stride,
@@ -313,7 +348,14 @@ void PassQueue::Hand(const std::shared_ptr<Item>& item, const float* rows, std::
   }
   for (const Item::Taker& taker : takers) {
     Job& job = *taker.job;
-    Result<> taken = job.take(taker.index, rows, stride, tokens);
+    const auto take = [&]() -> Result<> {
+      try {
+        return job.take(taker.index, rows, stride, tokens);
+      } catch (const std::bad_alloc&) {
+        return tl::unexpected(OutOfMemory());
+      }
+    };
+    Result<> taken = take();
     const Lock lock(mutex_);
     --job.being_taken;
     --job.missing;

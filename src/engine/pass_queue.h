@@ -107,16 +107,20 @@ class PassQueue {
   void Leave(Job& job, Lock& lock);
   void Withdraw(Job& job);
   void Fail(Job& job, Error error);
-  void Work(Job& job, Lock& lock, bool may_share);
+  struct WorkOptions {
+    bool may_share = false;  // of one pass with the team
+    bool one_pass = false;
+  };
+  void Work(Job& job, Lock& lock, WorkOptions options);
   bool MayWork(Job& job) const;
   void WakeOne();
   std::size_t PassTokens() const;
-  Items NextPass(SteadyTime now);
+  void NextPass(SteadyTime now, Items& pass);
   Job* NextJob(SteadyTime now);
   bool IsInteractive(const Job& job, SteadyTime now) const;
   Item* NextItem(Job& job) const;
   PassCounts News();
-  void ComputePass(const Items& pass, States states, bool alone);
+  void ComputePass(std::span<const std::shared_ptr<Item>> pass, States states, bool alone);
   void Hand(const std::shared_ptr<Item>& item, const float* rows, std::size_t stride,
             std::size_t tokens);
   void FailItem(const std::shared_ptr<Item>& item, const Error& error);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <new>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -16,6 +17,7 @@ using std::chrono::milliseconds;
 using Ids = std::vector<std::int32_t>;
 
 constexpr std::int32_t kPoison = -13;
+constexpr std::int32_t kTooMuch = -14;  // no memory for it
 
 Sequence Of(Ids ids) { return {.input = 0, .ids = std::move(ids)}; }
 float StateOf(const Ids& ids) {
@@ -90,6 +92,10 @@ class Passes {
     for (const Sequence* sequence : sequences) pass.push_back(sequence->ids);
     Result<> result;
     for (const Ids& ids : pass) {
+      if (std::find(ids.begin(), ids.end(), kTooMuch) != ids.end()) {
+        --running_;
+        throw std::bad_alloc();
+      }
       if (std::find(ids.begin(), ids.end(), kPoison) != ids.end()) {
         result = Fail(Code::kDataLoss, "poison");
       }
@@ -260,6 +266,21 @@ TEST(PassQueue, AFailureFallsOnWhoBroughtIt) {
   EXPECT_EQ(bad.get().error().message, "poison");
   EXPECT_EQ(refuses.get().error().where, "input[0]");
   EXPECT_TRUE(blocker.get());
+}
+
+TEST(PassQueue, OutOfMemoryIsAnErrorOfWhoBroughtIt) {
+  Passes passes;
+  auto blocker = passes.Block();
+  auto good = passes.Begin({Of({1}), Of({2})});
+  passes.AwaitWaiting(2);
+  auto bad = passes.Begin({Of({3}), Of({kTooMuch})});
+  passes.AwaitWaiting(4);
+  passes.Open();
+  EXPECT_EQ(good.get().value(), (std::vector<float>{StateOf({1}), StateOf({2})}));
+  EXPECT_EQ(bad.get().error().code, Code::kResourceExhausted);
+  EXPECT_TRUE(blocker.get());
+  EXPECT_EQ(passes.queue().waiting(), 0U);
+  EXPECT_EQ(passes.Begin({Of({3})}).get().value(), std::vector<float>{StateOf({3})});
 }
 
 TEST(PassQueue, NothingToComputeIsDone) {

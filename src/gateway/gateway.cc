@@ -195,8 +195,9 @@ Result<ModerateReply> Gateway::Moderate(std::string_view model,
   for (std::size_t i = 0; i < texts.size(); ++i) {
     RETURN_IF_ERROR(CheckSize(texts[i].size(), fmt::format("input[{}]", i)));
   }
-  ASSIGN_OR_RETURN(const std::vector<double> risks, monitor_.Risks(texts, context));
-  for (const double risk : risks) {
+  ASSIGN_OR_RETURN(const GuardMonitor::MessageRisks read, monitor_.Risks(texts, context));
+  reply.tokens = read.tokens;
+  for (const double risk : read.risks) {
     ASSIGN_OR_RETURN(const TurnMetrics metrics,
                      Kinematics(guard_).Step({.model = risk, .user = std::nullopt}));
     const double likelihood = metrics.likelihood.value_or(0);
@@ -213,6 +214,7 @@ Result<ModerateReply> Gateway::Moderate(std::string_view model,
         const ClassifyReply classified,
         Classify(classifier, inputs, {.policy = LongInput::Policy::kTruncate}, context));
     reply.model += "+" + classified.model.id;
+    for (const std::size_t tokens : classified.classes.tokens) reply.tokens += tokens;
     const std::size_t labels = classified.labels.size();
     for (std::size_t i = 0; i < texts.size(); ++i) {
       for (std::size_t label = 0; label < labels; ++label) {

@@ -57,6 +57,7 @@ struct SimilarityReply {
 struct ModerateReply {
   std::vector<Moderation> moderations;  // one per text
   std::string model;                    // what was asked: "guard", "guard+NAME"
+  std::size_t tokens = 0;               // that the models read
 };
 
 struct SafetyReply {

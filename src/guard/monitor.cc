@@ -1,5 +1,6 @@
 #include "guard/monitor.h"
 
+#include <numeric>
 #include <utility>
 
 #include "base/hash.h"
@@ -29,6 +30,10 @@ Provenance MakeProvenance(const ModelInfo& model, const GuardSettings& settings,
   provenance.safe_anchor_sha256 = Sha256Hex(settings.safe_anchor);
   provenance.sycophancy_anchor_sha256 = Sha256Hex(settings.sycophancy_anchor);
   return provenance;
+}
+
+std::size_t SumOf(const std::vector<std::size_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
 }
 
 }  // namespace
@@ -93,6 +98,7 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
   if (!rows) return tl::unexpected(NameSide(rows.error(), user.has_value()));
 
   TurnScores scores;
+  scores.tokens = SumOf(rows->tokens);
   if (user) {
     const auto risk = RiskSeverity(ToSpace(rows->row(0)), v_safe_);
     if (!risk) return tl::unexpected(At("user", risk.error()));
@@ -109,18 +115,19 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
   return scores;
 }
 
-Result<std::vector<double>> GuardMonitor::Risks(const std::vector<std::string>& messages,
-                                                const RequestContext& context) const {
+Result<GuardMonitor::MessageRisks> GuardMonitor::Risks(const std::vector<std::string>& messages,
+                                                       const RequestContext& context) const {
   EmbedRequest request{.long_input = kWholeMessage};
   request.inputs.assign(messages.begin(), messages.end());
   ASSIGN_OR_RETURN(const Embeddings rows, embedder_.Embed(request, context));
-  std::vector<double> risks;
+  MessageRisks out;
+  out.tokens = SumOf(rows.tokens);
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const auto risk = RiskSeverity(ToSpace(rows.row(i)), v_safe_);
     if (!risk) return tl::unexpected(At(fmt::format("input[{}]", i), risk.error()));
-    risks.push_back(*risk);
+    out.risks.push_back(*risk);
   }
-  return risks;
+  return out;
 }
 
 Result<std::vector<TurnReport>> CheckConversation(const GuardMonitor& monitor,

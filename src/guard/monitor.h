@@ -38,9 +38,13 @@ class GuardMonitor {
                            const std::optional<std::string>& model,
                            const RequestContext& context) const;
 
+  struct MessageRisks {
+    std::vector<double> risks;
+    std::size_t tokens = 0;  // that the embedder read
+  };
   // The risk of each message of a model, with one call of the embedder. Errors name "input[i]".
-  Result<std::vector<double>> Risks(const std::vector<std::string>& messages,
-                                    const RequestContext& context) const;
+  Result<MessageRisks> Risks(const std::vector<std::string>& messages,
+                             const RequestContext& context) const;
 
   const Provenance& provenance() const { return provenance_; }
 

@@ -68,7 +68,7 @@ TEST(GuardMonitor, ScoresOneSideAlone) {
 TEST(GuardMonitor, RisksOfManyMessagesWithOneCall) {
   const FakeEmbedder embedder = Embedder3();
   const auto monitor = GuardMonitor::Create(embedder, Settings(), std::nullopt).value();
-  EXPECT_EQ(monitor->Risks({"far", "calm", "yes"}, {}).value(), (std::vector<double>{2, 0, 1}));
+  EXPECT_EQ(monitor->Risks({"far", "calm", "yes"}, {})->risks, (std::vector<double>{2, 0, 1}));
   EXPECT_EQ(embedder.calls(), (std::vector<std::size_t>{1, 1, 3}));
   ExpectError(monitor->Risks({"calm", "?"}, {}), Code::kInvalidArgument, "input[1]",
               "nothing to embed");

@@ -22,6 +22,7 @@ struct TurnScores {
   std::optional<double> toxic_sycophancy;  // T_syc; needs both sides
   std::optional<Quadrant> quadrant;        // likewise
   bool sycophancy_event = false;           // T_syc >= guard.sycophancy_event
+  std::size_t tokens = 0;                  // that the embedder read
 };
 
 // Fills the last three from `risk` and `agreement`.

@@ -77,10 +77,15 @@ HttpRefusal RefusalOf(boost::system::error_code error, const HttpParserLimits& l
       fmt::format("expected an HTTP/1.1 request, got something else ({})", error.message()));
 }
 
-std::optional<std::size_t> FindHeaderEnd(std::string_view bytes) {
+std::optional<std::size_t> FindHeaderEnd(std::string_view bytes, std::size_t seen) {
   constexpr std::string_view kEnd = "\r\n\r\n";
-  const std::size_t at = bytes.find(kEnd);
+  const std::size_t at = bytes.find(kEnd, seen < kEnd.size() ? 0 : seen - kEnd.size() + 1);
   return at == std::string_view::npos ? std::nullopt : std::optional(at + kEnd.size());
+}
+
+bool MayBeRequest(std::string_view bytes) {
+  return bytes.empty() || (bytes[0] >= 'A' && bytes[0] <= 'Z') ||
+         (bytes[0] >= 'a' && bytes[0] <= 'z');
 }
 
 Result<> CheckFolding(std::string_view head) {

@@ -30,7 +30,11 @@ struct HttpRefusal {
 HttpRefusal RefusalOf(boost::system::error_code error, const HttpParserLimits& limits);
 
 // Where the headers at the beginning of `bytes` end, with their empty line; nullopt: not there yet.
-std::optional<std::size_t> FindHeaderEnd(std::string_view bytes);
+// The first `seen` bytes were looked at before and had no end.
+std::optional<std::size_t> FindHeaderEnd(std::string_view bytes, std::size_t seen = 0);
+
+// False for bytes that no request begins with, such as a TLS greeting: no need to wait for more.
+bool MayBeRequest(std::string_view bytes);
 
 // RFC 9112, 5.2: a line of the headers that goes on in the next one is refused, since others may
 // read it as two fields. `head` is what FindHeaderEnd found.

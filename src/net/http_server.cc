@@ -407,11 +407,12 @@ asio::awaitable<std::optional<HttpRefusal>> Server::ReadRequest(
     return std::string_view(static_cast<const char*>(bytes.data()), bytes.size());
   };
   std::optional<std::size_t> head_end = FindHeaderEnd(received_head());
-  while (!head_end && buffer.size() <= options_.header_bytes) {
+  while (!head_end && MayBeRequest(received_head()) && buffer.size() <= options_.header_bytes) {
+    const std::size_t seen = buffer.size();
     auto [error, got] = co_await stream.async_read_some(buffer.prepare(4096), kAwait);
     if (error) co_return failed(error, "headers", options_.header_time);
     buffer.commit(got);
-    head_end = FindHeaderEnd(received_head());
+    head_end = FindHeaderEnd(received_head(), seen);
   }
   if (const Result<> lines = CheckFolding(received_head().substr(0, head_end.value_or(0)));
       !lines) {

@@ -43,11 +43,19 @@ std::string_view WithoutPort(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
+// Or a name without a dot, which nobody outside can own.
 bool NamesThisMachine(std::string_view host) {
   std::string_view name = WithoutPort(host);
+  if (name.find_first_of(".:") == std::string_view::npos) return true;
   if (EqualIgnoringCase(name, "localhost") || name.ends_with(".localhost")) return true;
   if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
   return IsIpAddress(std::string(name));
+}
+
+tl::unexpected<Error> UnknownKey(std::string_view message) {
+  auto failure = Fail(Code::kUnauthenticated, "{}", message);
+  failure.value().reason = "invalid_api_key";
+  return failure;
 }
 
 }  // namespace
@@ -94,12 +102,9 @@ Result<std::string> Access::Identify(Scope scope, std::string_view presented_key
   if (ring->empty()) return std::string();
   const ApiKey* const key = ring->Find(presented_key);
   if (key == nullptr) {
-    auto failure = presented_key.empty()
-                       ? Fail(Code::kUnauthenticated,
-                              "expected an API key, as Authorization: Bearer KEY or X-API-Key: KEY")
-                       : Fail(Code::kUnauthenticated, "this API key is not known here");
-    failure.value().reason = "invalid_api_key";
-    return failure;
+    return UnknownKey(presented_key.empty()
+                          ? "expected an API key, as Authorization: Bearer KEY or X-API-Key: KEY"
+                          : "this API key is not known here");
   }
   if (!key->MayUse(scope)) {
     return Fail(Code::kPermissionDenied, "the key \"{}\" has not the scope \"{}\"", key->name,
@@ -112,7 +117,9 @@ Result<> Access::CountRequest(const std::string& caller) {
   const std::shared_ptr<const KeyRing> ring = keys();
   const auto found = std::find_if(ring->keys().begin(), ring->keys().end(),
                                   [&](const ApiKey& key) { return key.name == caller; });
-  if (found == ring->keys().end()) return {};
+  if (caller.empty()) return {};
+  // Taken back since the caller was identified: a stream may be long.
+  if (found == ring->keys().end()) return UnknownKey("this API key is not known here any more");
   const ApiKey& key = *found;
   if (key.requests_per_minute == 0 && key.tokens_per_minute == 0) return {};
   const SteadyTime now = clock_.Now();
@@ -120,6 +127,7 @@ Result<> Access::CountRequest(const std::string& caller) {
   const auto [known, added] = rates_.try_emplace(key.name);
   Rates& rates = known->second;
   const auto refill = [&](Bucket& bucket, std::int64_t per_minute) {
+    if (per_minute == 0) return void(bucket = {0, now});
     const auto most = static_cast<double>(per_minute);
     const double gained = added ? most : Seconds(now - bucket.since).count() * most / kMinute;
     bucket.left = std::min(most, bucket.left + gained);
@@ -159,29 +167,33 @@ bool Access::IsAllowedOrigin(std::string_view origin) const {
          });
 }
 
+bool Access::IsAllowedHost(std::string_view host) const {
+  return any_origin_ || std::any_of(origins_.begin(), origins_.end(), [&](const std::string& one) {
+           return EqualIgnoringCase(WithoutPort(HostOfOrigin(one)), WithoutPort(host));
+         });
+}
+
 Result<> Access::CheckBrowser(const HttpRequest& request) const {
   const std::string_view origin = request.header("Origin");
   const std::string_view site = request.header("Sec-Fetch-Site");
-  if (origin.empty() && site.empty()) return {};
-  if (!origin.empty() && IsAllowedOrigin(origin)) return {};
   const std::string_view host = request.header("Host");
-  const bool same = origin.empty() ? site == "same-origin" || site == "none"
+  if (!origin.empty() && IsAllowedOrigin(origin)) return {};
+  // Not by what only browsers send: to a page under a foreign name they may send none of it.
+  if (loopback_ && is_open() && !NamesThisMachine(host) && !IsAllowedHost(host)) {
+    return Fail(Code::kPermissionDenied,
+                "expected this machine to be called localhost, got the host \"{}\"; name it in "
+                "server.cors_origins, as https://HOST, if it is yours",
+                host.substr(0, 200));
+  }
+  const bool same = origin.empty() ? site.empty() || site == "same-origin" || site == "none"
                                    : EqualIgnoringCase(HostOfOrigin(origin), host);
   // Links from other sites may lead here; what only reads is not shown to them by the browser.
   const bool visit = origin.empty() && request.method == "GET";
-  if (!same && !visit) {
-    return Fail(Code::kPermissionDenied,
-                "this request comes from a page of {}; server.cors_origins names the origins that "
-                "may use this service",
-                origin.empty() ? "another site" : origin.substr(0, 200));
-  }
-  if (loopback_ && !NamesThisMachine(host)) {
-    return Fail(Code::kPermissionDenied,
-                "expected a browser to call this machine localhost, got the host \"{}\"; name its "
-                "origin in server.cors_origins if it is yours",
-                host.substr(0, 200));
-  }
-  return {};
+  if (same || visit) return {};
+  return Fail(Code::kPermissionDenied,
+              "this request comes from a page of {}; server.cors_origins names the origins that "
+              "may use this service",
+              origin.empty() ? "another site" : origin.substr(0, 200));
 }
 
 std::vector<HttpHeader> Access::CorsHeaders(const HttpRequest& request) const {

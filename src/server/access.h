@@ -36,7 +36,8 @@ class Access {
   // The name of the caller's key; empty when there are no keys, or for Scope::kOpen.
   // UNAUTHENTICATED without a key that is known, PERMISSION_DENIED for one without the scope.
   Result<std::string> Identify(Scope scope, std::string_view presented_key) const;
-  // Counts a request. RESOURCE_EXHAUSTED with a time when the rate of the caller's key is used up.
+  // Counts a request. RESOURCE_EXHAUSTED with a time when the rate of the caller's key is used up,
+  // UNAUTHENTICATED when the key was taken back meanwhile.
   Result<> CountRequest(const std::string& caller);
   // Counts tokens that a request took. They are known afterwards only: a request may go over the
   // rate, and the next ones wait until that is made up for.
@@ -44,8 +45,8 @@ class Access {
 
   // What protects a service on this machine from websites in its user's browser: PERMISSION_DENIED
   // for a request that a page of another origin sends, unless server.cors_origins names it, and, on
-  // a loopback address, for one under a host name that only pretends to be this machine (DNS
-  // rebinding). Requests that do not come from a browser pass.
+  // a loopback address without keys, for one under a host name that is not this machine's (DNS
+  // rebinding).
   Result<> CheckBrowser(const HttpRequest& request) const;
   // The headers that let the page read the answer; none for other requests.
   std::vector<HttpHeader> CorsHeaders(const HttpRequest& request) const;
@@ -61,6 +62,7 @@ class Access {
   };
 
   bool IsAllowedOrigin(std::string_view origin) const;
+  bool IsAllowedHost(std::string_view host) const;
   std::shared_ptr<const KeyRing> keys() const;
 
   const bool admin_;

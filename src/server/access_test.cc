@@ -47,6 +47,17 @@ TEST(Access, WithKeysEveryoneNeedsOneOfTheScope) {
   EXPECT_EQ(access.Identify(Scope::kAdmin, "one").error().code, Code::kPermissionDenied);
   access.SetKeys(Ring(kBoss));
   EXPECT_EQ(access.Identify(Scope::kEmbed, "one").error().code, Code::kUnauthenticated);
+  EXPECT_EQ(access.CountRequest("site").error().code, Code::kUnauthenticated) << "of a stream";
+  EXPECT_TRUE(access.CountRequest(""));
+}
+
+TEST(Access, ALimitThatComesLaterDoesNotAskForWhatWasUsedBefore) {
+  ManualClock clock;
+  Access access({}, Ring(kSite + " tokens_per_minute=600"), clock);
+  for (int i = 0; i < 500; ++i) EXPECT_TRUE(access.CountRequest("site"));
+  access.SetKeys(Ring(kSite + " requests_per_minute=60"));
+  clock.Advance(std::chrono::seconds(2));
+  EXPECT_TRUE(access.CountRequest("site"));
 }
 
 TEST(Access, AdminRoutesAreOffWhereOthersComeIn) {
@@ -103,6 +114,7 @@ TEST(Access, WebsitesOfOthersMayNotUseAServiceOnThisMachine) {
   const ManualClock clock;
   const Access access({}, Ring(""), clock);
   EXPECT_TRUE(access.CheckBrowser(Request({{"Host", "anything"}}))) << "no browser";
+  EXPECT_TRUE(access.CheckBrowser(Request({}))) << "HTTP/1.0";
   EXPECT_TRUE(access.CheckBrowser(
       Request({{"Host", "localhost:8000"}, {"Origin", "http://localhost:8000"}})));
   EXPECT_TRUE(
@@ -116,12 +128,17 @@ TEST(Access, WebsitesOfOthersMayNotUseAServiceOnThisMachine) {
            {{"Host", "localhost:8000"}, {"Origin", "http://localhost:3000"}},
            {{"Host", "localhost:8000"}, {"Sec-Fetch-Site", "cross-site"}},
            {{"Host", "evil.example:8000"}, {"Origin", "http://evil.example:8000"}},
-           {{"Host", "127.0.0.1.evil.example"}, {"Sec-Fetch-Site", "same-origin"}}}) {
+           {{"Host", "127.0.0.1.evil.example"}, {"Sec-Fetch-Site", "same-origin"}},
+           {{"Host", "evil.example:8000"}, {"Accept", "*/*"}}}) {
     const Result<> refused = access.CheckBrowser(Request(headers));
     ASSERT_FALSE(refused) << headers[0].value << " " << headers[1].value;
     EXPECT_EQ(refused.error().code, Code::kPermissionDenied);
   }
   EXPECT_TRUE(access.CorsHeaders(Request({{"Origin", "https://evil.example"}})).empty());
+  EXPECT_FALSE(access.CheckBrowser(Request({{"Host", "evil.example:8000"}}, "GET")))
+      << "a page under a foreign name sends no Origin";
+  EXPECT_TRUE(Access({}, Ring(kSite), clock).CheckBrowser(Request({{"Host", "mine.example"}})))
+      << "keys protect it";
 }
 
 TEST(Access, CorsNamesTheOriginsThatMay) {
@@ -131,6 +148,7 @@ TEST(Access, CorsNamesTheOriginsThatMay) {
   const Access access(settings, Ring(""), clock);
   const HttpRequest app = Request({{"Host", "127.0.0.1:8000"}, {"Origin", "https://app.example"}});
   EXPECT_TRUE(access.CheckBrowser(app));
+  EXPECT_TRUE(access.CheckBrowser(Request({{"Host", "app.example:8000"}}))) << "behind a proxy";
   const auto headers = access.CorsHeaders(app);
   ASSERT_EQ(headers.size(), 3U);
   EXPECT_EQ(headers[0].value, "Origin");

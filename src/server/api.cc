@@ -159,8 +159,8 @@ HttpResponse Api::Run(const Route& route, Call& call) const {
   Result<HttpResponse> answer = Answer(route, call);
   const bool worked = call.work.job != ModelWork::Job::kNone;
   if (answer) {
+    services_.access.Charge(call.context.client, SumOf(call.work.tokens) + call.other_tokens);
     if (worked) {
-      services_.access.Charge(call.context.client, SumOf(call.work.tokens));
       services_.metrics.CountWork(call.work, std::chrono::duration<double>(call.elapsed()).count());
       Report(call, *answer);
     }

@@ -43,6 +43,8 @@ struct Call {
   nlohmann::json body;  // of a POST
   // What a model did for it, for the headers and the metrics.
   ModelWork work;
+  // Tokens that models read beside that, for the rate of the caller's key.
+  std::size_t other_tokens = 0;
 
   std::chrono::nanoseconds elapsed() const { return services.clock.Now() - start; }
 };

@@ -114,6 +114,7 @@ Result<HttpResponse> HandleCheckSafety(Call& call) {
   ASSIGN_OR_RETURN(const SafetyRequest decoded, DecodeSafetyRequest(call.body));
   ASSIGN_OR_RETURN(const SafetyReply reply,
                    call.services.gateway.CheckSafety(decoded, call.context));
+  call.other_tokens = reply.turn.scores.tokens;
   call.services.metrics.CountTurn(ActionName(reply.turn.verdict.action));
   return JsonResponse(EncodeSafetyReply(reply));
 }
@@ -122,6 +123,7 @@ Result<HttpResponse> HandleOpenAiModerations(Call& call) {
   ASSIGN_OR_RETURN(const OpenAiModerationsCall decoded, DecodeOpenAiModerations(call.body));
   ASSIGN_OR_RETURN(const ModerateReply reply,
                    call.services.gateway.Moderate(decoded.model, decoded.texts, call.context));
+  call.other_tokens = reply.tokens;
   return JsonResponse(
       EncodeOpenAiModerations(reply.moderations, "modr-" + call.services.new_id(), reply.model));
 }
