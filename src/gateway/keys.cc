@@ -110,8 +110,8 @@ Result<std::vector<Scope>> ParseScopes(std::string_view text) {
 }
 
 std::string FormatKey(const ApiKey& key) {
-  std::vector<std::string_view> scopes;
-  for (const Scope scope : key.scopes) scopes.push_back(ScopeName(scope));
+  std::vector<std::string_view> scopes(key.scopes.size());
+  std::transform(key.scopes.begin(), key.scopes.end(), scopes.begin(), ScopeName);
   std::string line = fmt::format("{} {} {}", key.name, fmt::join(scopes, ","), key.sha256);
   if (key.requests_per_minute > 0) {
     line += fmt::format(" requests_per_minute={}", key.requests_per_minute);
@@ -173,6 +173,13 @@ const ApiKey* KeyRing::Find(std::string_view secret) const {
     if (differs == 0) found = &key;
   }
   return found;
+}
+
+const ApiKey* KeyRing::FindName(std::string_view name) const {
+  for (const ApiKey& key : keys_) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
 }
 
 }  // namespace garrison

@@ -60,6 +60,8 @@ class KeyRing {
   const std::vector<ApiKey>& keys() const { return keys_; }
   // Null when there is none. Takes as long whichever it is.
   const ApiKey* Find(std::string_view secret) const;
+  // By the key's name; null when there is none.
+  const ApiKey* FindName(std::string_view name) const;
 
  private:
   std::vector<ApiKey> keys_;
