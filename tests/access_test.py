@@ -16,8 +16,7 @@ import unittest
 
 import grpc
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench" / "load"))
-from service import Service  # noqa: E402
+from service import Service
 
 BINARY = ""
 BODY = {"input": "a secret text"}
@@ -196,10 +195,8 @@ class Access(unittest.TestCase):
     def test_client_certificates(self):
         server, authority = self.make_certificate("server"), self.make_certificate("authority")
         client, stranger = self.make_certificate("client", authority), self.make_certificate("stranger")
-        grpc_port = os.path.join(self.folder, "grpc")
-        self.serve("--grpc-port", "0", "--grpc-port-file", grpc_port,
-                   **{"server.tls_certificate": server + ".crt", "server.tls_key": server + ".key",
-                      "server.tls_client_ca": authority + ".crt"})
+        self.serve(grpc=True, **{"server.tls_certificate": server + ".crt", "server.tls_key": server + ".key",
+                                 "server.tls_client_ca": authority + ".crt"})
 
         def context(certificate):
             made = ssl.create_default_context(cafile=server + ".crt")
@@ -216,8 +213,7 @@ class Access(unittest.TestCase):
             read = lambda path: pathlib.Path(path).read_bytes()  # noqa: E731
             pair = (read(certificate + ".key"), read(certificate + ".crt")) if certificate else (None, None)
             credentials = grpc.ssl_channel_credentials(read(server + ".crt"), *pair)
-            port = pathlib.Path(grpc_port).read_text(encoding="ascii").strip()
-            with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
+            with grpc.secure_channel(f"localhost:{self.service.grpc_port}", credentials) as channel:
                 return channel.unary_unary("/tei.v1.Info/Info")(b"", timeout=20)
 
         self.assertIn(b"lexical", info(client))
@@ -226,10 +222,8 @@ class Access(unittest.TestCase):
 
     def test_grpc_takes_the_same_keys(self):
         key = self.new_key("site", "--requests-per-minute", "2")
-        grpc_port = os.path.join(self.folder, "grpc")
-        self.serve("--grpc-port", "0", "--grpc-port-file", grpc_port, **{"server.keys_file": self.keys_file})
-        port = pathlib.Path(grpc_port).read_text(encoding="ascii").strip()
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        self.serve(grpc=True, **{"server.keys_file": self.keys_file})
+        with grpc.insecure_channel(f"127.0.0.1:{self.service.grpc_port}") as channel:
             info = channel.unary_unary("/tei.v1.Info/Info")
 
             def code(*metadata):

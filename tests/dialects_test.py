@@ -12,13 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import numpy as np
 
 from model_fixtures import LABELS, WORDS, ids_of, make_models
 from reference_encoder import pool, unit
+from service import Service
 
 BINARY = ""
 BOUND = 1e-5
@@ -31,22 +31,11 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-class Service:
+class Dialects(Service):
+    """The service with the small models of a folder."""
+
     def __init__(self, root, *flags):
-        port_file = os.path.join(root, "port")
-        if os.path.exists(port_file):
-            os.remove(port_file)
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "--set", "server.port=0", "--port-file", port_file, "--dtype", "f32",
-             "--set", f"engine.models_folder={os.path.join(root, 'models')}", *flags],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 60
-        while not os.path.exists(port_file) or os.path.getsize(port_file) == 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the service did not start: {self.process.stderr.read()}")
-            time.sleep(0.01)
-        with open(port_file, encoding="utf-8") as file:
-            self.port = int(file.read())
+        super().__init__(BINARY, "--dtype", "f32", *flags, **{"engine.models_folder": os.path.join(root, "models")})
 
     def ask(self, method, path, body=None, **headers):
         """Status, headers in lower case, and the body: JSON where it is, else text."""
@@ -61,11 +50,6 @@ class Service:
             content = json.loads(content)
         return reply.status, found, content
 
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        self.process.stderr.close()
-
 
 class Case(unittest.TestCase):
     flags = ("--model", "tiny-embedder")
@@ -75,7 +59,7 @@ class Case(unittest.TestCase):
         cls.root = tempfile.mkdtemp()
         cls.addClassCleanup(shutil.rmtree, cls.root)
         cls.models = make_models(os.path.join(cls.root, "models"))
-        cls.service = Service(cls.root, *cls.flags)
+        cls.service = Dialects(cls.root, *cls.flags)
         cls.addClassCleanup(cls.service.stop)
 
     def post(self, path, body, status=200, **headers):
@@ -391,7 +375,7 @@ class Broken(unittest.TestCase):
         make_models(os.path.join(root, "models"))
         weights = os.path.join(root, "models", "tiny-reranker", "model.safetensors")
         os.rename(weights, weights + ".away")
-        service = Service(root)
+        service = Dialects(root)
         self.addCleanup(service.stop)
         status, _, body = service.ask("POST", "/v1/rerank", {"query": QUERY, "documents": ["mat"]})
         self.assertGreaterEqual(status, 400)

@@ -18,6 +18,7 @@ import urllib.request
 
 import numpy as np
 
+import service as running
 from reference_encoder import ReferenceModel, pool, unit, write_json, write_safetensors
 
 BINARY = ""
@@ -390,19 +391,9 @@ class Service(TextCase):
     """The folder behind HTTP: the same vectors, long inputs reported, long messages guarded as a whole."""
 
     def serve(self, *flags):
-        port_file = self.path("port")
-        process = subprocess.Popen([BINARY, "serve", "--set", "server.port=0", "--port-file", port_file, "--model",
-                                    self.folder, "--set", "engine.dtype=f32", *flags],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.terminate)
-        deadline = time.monotonic() + 60
-        while not os.path.exists(port_file) or os.path.getsize(port_file) == 0:
-            self.assertIsNone(process.poll(), "the service ended")
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
-        with open(port_file, encoding="utf-8") as file:
-            self.base = f"http://127.0.0.1:{file.read().strip()}"
+        service = running.Service(BINARY, "--model", self.folder, "--dtype", "f32", *flags)
+        self.addCleanup(service.__exit__)
+        self.base = f"http://127.0.0.1:{service.port}"
 
     def post(self, path, body):
         request = urllib.request.Request(self.base + path, json.dumps(body).encode(),

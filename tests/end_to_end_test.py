@@ -19,6 +19,8 @@ import unittest
 import urllib.error
 import urllib.request
 
+from service import Service
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = str(pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build/garrison").resolve())
 PATIENCE = 60  # seconds before a hang counts as a failure
@@ -28,27 +30,6 @@ def run(*arguments, text=None, env=None, cwd=None):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GARRISON_")} | (env or {})
     return subprocess.run([BINARY, *arguments], input=text, capture_output=True, text=True,
                           env=environment, cwd=cwd, timeout=PATIENCE, check=False)
-
-
-@contextlib.contextmanager
-def service(*arguments):
-    with tempfile.TemporaryDirectory() as folder:
-        port_file = pathlib.Path(folder) / "port"
-        process = subprocess.Popen(
-            [BINARY, "serve", "--port", "0", "--port-file", str(port_file), *arguments],
-            stderr=subprocess.PIPE, text=True)
-        end = time.monotonic() + PATIENCE
-        while not port_file.exists():
-            if process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"the service did not start: {process.communicate()[1]}")
-            time.sleep(0.002)
-        process.port = int(port_file.read_text())
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
 
 
 def post(port, path, body, scheme="http", context=None):
@@ -136,9 +117,9 @@ class Demo(unittest.TestCase):
             self.assertIn(text, done.stdout)
 
 
-class Service(unittest.TestCase):
+class Serving(unittest.TestCase):
     def test_errors_of_the_api(self):
-        with service() as server:
+        with Service(BINARY) as server:
             status, body = post(server.port, "/v1/embeddings", b'{"input": ')
             self.assertEqual(status, 400)
             self.assertEqual(set(body["error"]), {"message", "type", "param", "code"})
@@ -148,7 +129,7 @@ class Service(unittest.TestCase):
             self.assertEqual(post(server.port, "/v1/embeddings", {"input": "still well"})[0], 200)
 
     def test_sigterm_under_load_drains(self):
-        with service() as server:
+        with Service(BINARY) as server:
             answers = {"good": 0, "bad": 0}
             body = json.dumps({"user_message": "hello there", "model_message": "hi"}).encode()
             message = (b"POST /check-safety HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
@@ -170,11 +151,12 @@ class Service(unittest.TestCase):
                 thread.start()
             while answers["good"] < 200:
                 time.sleep(0.001)
-            server.send_signal(signal.SIGTERM)
-            _, log = server.communicate(timeout=PATIENCE)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(PATIENCE)
+            log = server.log_text()
             for thread in threads:
                 thread.join(PATIENCE)
-            self.assertEqual(server.returncode, 0, log)
+            self.assertEqual(server.process.returncode, 0, log)
             self.assertEqual(answers["bad"], 0)
             self.assertIn("stopped", log)
             self.assertNotIn("cut off", log)
@@ -201,7 +183,7 @@ class Service(unittest.TestCase):
                             "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
                             "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
                            check=True, capture_output=True)
-            with service("--set", f"server.tls_certificate={certificate}",
+            with Service(BINARY, "--set", f"server.tls_certificate={certificate}",
                          "--set", f"server.tls_key={key}") as server:
                 context = ssl.create_default_context(cafile=certificate)
                 status, body = post(server.port, "/v1/embeddings", {"input": "x"}, "https", context)
@@ -218,31 +200,33 @@ class Service(unittest.TestCase):
                 self.assertEqual(post(server.port, "/v1/embeddings", {"input": "x"}, "https", context)[0], 200)
 
     def test_a_second_signal_ends_the_drain(self):
-        with service() as server:
+        with Service(BINARY) as server:
             with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
                 client.sendall(b"POST /check-safety HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
                                b"Expect: 100-continue\r\n\r\n")
                 self.assertIn(b"100 Continue", client.recv(1000))
-                server.send_signal(signal.SIGTERM)
-                while "stopping" not in server.stderr.readline():
-                    pass
-                server.send_signal(signal.SIGTERM)
-                log = server.communicate(timeout=20)[1]  # limits.drain_ms is 30 s
-                self.assertEqual(server.returncode, 0)
+                server.process.send_signal(signal.SIGTERM)
+                while "stopping" not in server.log_text():
+                    time.sleep(0.001)
+                server.process.send_signal(signal.SIGTERM)
+                server.process.wait(20)  # limits.drain_ms is 30 s
+                log = server.log_text()
+                self.assertEqual(server.process.returncode, 0)
                 self.assertIn("1 requests were cut off", log)
 
     def test_a_taken_port_is_a_clear_error(self):
-        with service() as server:
+        with Service(BINARY) as server:
             second = run("serve", "--port", str(server.port))
             self.assertEqual(second.returncode, 1)
             self.assertIn("server.port", second.stderr)
 
     def test_no_text_of_users_in_the_log(self):
-        with service("--set", "log.level=debug") as server:
+        with Service(BINARY, "--set", "log.level=debug") as server:
             post(server.port, "/check-safety", {"user_message": "my-secret-words", "model_message": "ok"})
             post(server.port, "/v1/embeddings", {"input": "my-secret-words", "model": "my-secret-words"})
-            server.send_signal(signal.SIGTERM)
-            self.assertNotIn("my-secret-words", server.communicate(timeout=PATIENCE)[1])
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(PATIENCE)
+            self.assertNotIn("my-secret-words", server.log_text())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 
 grpc_test.py GARRISON_BINARY [unittest arguments]"""
 import concurrent.futures
-import contextlib
 import json
 import os
 import pathlib
@@ -14,13 +13,13 @@ import sys
 import tempfile
 import time
 import unittest
-import urllib.request
 
 import grpc
 import numpy as np
 
 from encoder_test import MODES, WORDS
 from reference_encoder import ReferenceModel, write_json
+from service import Service
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = ""
@@ -91,25 +90,12 @@ def write_model(folder, model, pooled=False):
                {"prompts": {"query": "query : "}, "default_prompt_name": None})
 
 
-class Server:
+class Server(Service):
     """`garrison serve` with the three models of a folder, or `model` alone, and stubs for it."""
 
     def __init__(self, folder, *flags, model=None, tls=None):
-        files = [os.path.join(folder, name) for name in ("http-port", "grpc-port")]
-        for file in files:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(file)
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "--port", "0", "--port-file", files[0], "--grpc-port", "0", "--grpc-port-file", files[1],
-             *(["--model", model] if model else ["--model", "embedder", "--set", f"engine.models_folder={folder}/models"]),
-             "--dtype", "f32", *flags],
-            stderr=subprocess.PIPE, text=True)
-        end = time.monotonic() + PATIENCE
-        while not all(os.path.exists(file) and os.path.getsize(file) for file in files):
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"the service did not start: {self.process.communicate()[1]}")
-            time.sleep(0.005)
-        self.http_port, self.port = (int(pathlib.Path(file).read_text()) for file in files)
+        models = ["--model", model] if model else ["--model", "embedder", "--set", f"engine.models_folder={folder}/models"]
+        super().__init__(BINARY, *models, "--dtype", "f32", *flags, grpc=True)
         self.channel = self.open(tls)
         for name in ("Info", "Embed", "Predict", "Rerank", "Tokenize"):
             setattr(self, name.lower(), getattr(rpc, name + "Stub")(self.channel))
@@ -119,23 +105,16 @@ class Server:
         """A connection of its own."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
         if tls is None:
-            return grpc.insecure_channel(f"127.0.0.1:{self.port}", options)
+            return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}", options)
         options.append(("grpc.ssl_target_name_override", "localhost"))
-        return grpc.secure_channel(f"127.0.0.1:{self.port}", grpc.ssl_channel_credentials(tls), options)
-
-    def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=PATIENCE) as reply:
-            return reply.read().decode()
+        return grpc.secure_channel(f"127.0.0.1:{self.grpc_port}", grpc.ssl_channel_credentials(tls), options)
 
     def check_health(self, service=""):
         return self.health.Check(health_pb.HealthCheckRequest(service=service), timeout=PATIENCE).status
 
-    def stop(self):
+    def __exit__(self, *_):
         self.channel.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        if not self.process.stderr.closed:
-            self.process.communicate()
+        super().__exit__()
 
 
 class Case(unittest.TestCase):
@@ -171,7 +150,7 @@ class Methods(Case):
     def setUpClass(cls):
         super().setUpClass()
         cls.server = Server(cls.folder, "--threads", "2", "--set", "limits.body_bytes=100000")
-        cls.addClassCleanup(cls.server.stop)
+        cls.addClassCleanup(cls.server.__exit__)
 
     def test_info(self):
         info = self.server.info.Info(pb.InfoRequest())
@@ -359,7 +338,7 @@ class Methods(Case):
 class Models(Case):
     def test_methods_that_no_model_can_serve(self):
         server = Server(self.folder, model="builtin:lexical")
-        self.addCleanup(server.stop)
+        self.addCleanup(server.__exit__)
         self.assertEqual(len(server.embed.Embed(pb.EmbedRequest(inputs="a cat", normalize=True)).embeddings), 384)
         self.assertEqual(server.info.Info(pb.InfoRequest()).model_id, "builtin:lexical")
         self.assert_fails(CODE.FAILED_PRECONDITION, "model",
@@ -377,7 +356,7 @@ class Models(Case):
                        check=True, capture_output=True)
         server = Server(self.folder, "--set", f"server.tls_key={key}", "--set", f"server.tls_certificate={certificate}",
                         tls=pathlib.Path(certificate).read_bytes())
-        self.addCleanup(server.stop)
+        self.addCleanup(server.__exit__)
         self.assertEqual(len(server.embed.Embed(pb.EmbedRequest(inputs="a cat")).embeddings), 20)
         with server.open() as plain:
             self.assert_fails(CODE.UNAVAILABLE, "", lambda: rpc.EmbedStub(plain).Embed(pb.EmbedRequest(inputs="a")))
@@ -404,7 +383,7 @@ class LongWork(Case):
     def setUp(self):
         self.server = Server(self.folder, "--threads", "1", "--set", "limits.request_ms=600000",
                              "--set", "limits.drain_ms=600000")
-        self.addCleanup(self.server.stop)
+        self.addCleanup(self.server.__exit__)
         self.server.rerank.Rerank(pb.RerankRequest(query="a", texts=["a"]))  # loads the model
         self.wait_for_metric("garrison_grpc_calls_open 0")
 
@@ -413,7 +392,7 @@ class LongWork(Case):
 
     def wait_for_metric(self, line):
         end = time.monotonic() + 10
-        while line not in (text := self.server.metrics()):
+        while line not in (text := self.server.get("/metrics")):
             self.assertLess(time.monotonic(), end, f"{line} not in\n{text}")
             time.sleep(0.02)
 
@@ -447,7 +426,11 @@ class LongWork(Case):
         self.wait_for_metric("garrison_grpc_calls_open 1")
         self.server.process.send_signal(signal.SIGTERM)
         self.assertEqual(next(watch).status, health_pb.HealthCheckResponse.NOT_SERVING)
-        self.assert_fails(CODE.UNAVAILABLE, "", lambda: self.server.embed.Embed(pb.EmbedRequest(inputs="a")))
+        end = time.monotonic() + PATIENCE  # health says it first
+        with self.assertRaises(grpc.RpcError) as refused:
+            while time.monotonic() < end:
+                self.server.embed.Embed(pb.EmbedRequest(inputs="a"))
+        self.assertEqual(refused.exception.code(), CODE.UNAVAILABLE)
         self.assertEqual(len(call.result(10 * PATIENCE).ranks), 60)
         self.assertEqual(self.server.process.wait(PATIENCE), 0)
 
@@ -459,7 +442,7 @@ class LongWork(Case):
         self.server.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.server.process.wait(15), 0)
         self.assertIsNotNone(call.exception(5))
-        self.assertIn("1 requests were cut off", self.server.process.communicate()[1])
+        self.assertIn("1 requests were cut off", self.server.log_text())
 
 
 def main():

@@ -10,9 +10,10 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench" / "load"))
-from service import Service, begin_load, end_load, run_load  # noqa: E402
+from generator import begin_load, end_load, run_load  # noqa: E402
 
 from model_fixtures import make_models  # noqa: E402
+from service import Service  # noqa: E402
 
 BINARY, GENERATOR = "", ""
 # Ids of the tiny model's words, different in each request.

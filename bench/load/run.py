@@ -21,9 +21,12 @@ import subprocess
 import sys
 import time
 
-from service import Service, begin_load, end_load, run_load
+from generator import begin_load, end_load, run_load
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / "tests"))
+from service import Service  # noqa: E402
+
 # 16 tokens, different in each request.
 BODY = '{"input":[[101,' + ",".join(["1@@@"] * 14) + ',102]]}'
 PATH = "/v1/embeddings"

@@ -1,4 +1,4 @@
-"""`garrison serve` and the load generator as Python objects; shared by run.py and the tests."""
+"""`garrison serve` as a Python object, for the tests and bench/load."""
 import json
 import os
 import signal
@@ -11,14 +11,17 @@ PATIENCE = 120
 
 
 class Service:
-    """A running service; `flags` go to `garrison serve`, `settings` become --set flags."""
+    """A running service; `flags` go to `garrison serve`, `settings` become --set flags. With `grpc` it has a
+    grpc_port too."""
 
-    def __init__(self, binary, *flags, environment=None, **settings):
+    def __init__(self, binary, *flags, grpc=False, environment=None, **settings):
         self.folder = tempfile.TemporaryDirectory()
-        port_file = os.path.join(self.folder.name, "port")
+        port_file, grpc_port_file = (os.path.join(self.folder.name, name) for name in ("port", "grpc-port"))
         self.access_file = os.path.join(self.folder.name, "access.jsonl")
         self.log = open(os.path.join(self.folder.name, "log"), "a+", encoding="utf-8")
         settings = {"log.access_file": self.access_file, **settings}
+        if grpc:
+            flags += ("--grpc-port", "0", "--grpc-port-file", grpc_port_file)
         sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         self.process = subprocess.Popen([binary, "serve", "--port", "0", "--port-file", port_file, *sets, *flags],
                                         stderr=self.log, env=environment)
@@ -29,6 +32,9 @@ class Service:
             time.sleep(0.01)
         with open(port_file, encoding="utf-8") as file:
             self.port = int(file.read())
+        if grpc:  # written before the other one
+            with open(grpc_port_file, encoding="utf-8") as file:
+                self.grpc_port = int(file.read())
 
     def log_text(self):
         self.log.seek(0)
@@ -47,11 +53,6 @@ class Service:
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS"))
-
-    def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def access_lines(self):
         with open(self.access_file, encoding="utf-8") as file:
@@ -76,23 +77,3 @@ class Service:
         if not self.log.closed:
             self.log.close()
             self.folder.cleanup()
-
-
-def begin_load(generator, port, mode, body="", path="/health", header=None, **numbers):
-    """Starts the generator; end_load() waits for it."""
-    flags = [part for name, value in numbers.items() for part in (f"--{name}", str(value))]
-    if header:
-        flags += ["--header", header]
-    return subprocess.Popen([generator, "--mode", mode, "--port", str(port), "--path", path, "--body", body, *flags],
-                            stdout=subprocess.PIPE, text=True)
-
-
-def end_load(load):
-    out, _ = load.communicate(timeout=3600)
-    if load.returncode != 0:
-        raise RuntimeError("the load generator failed")
-    return json.loads(out)
-
-
-def run_load(*arguments, **options):
-    return end_load(begin_load(*arguments, **options))
