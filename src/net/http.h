@@ -18,6 +18,9 @@ struct HttpHeader {
   std::string value;
 };
 
+// The first header of that name, whatever its case; empty if there is none.
+std::string_view FindHeader(const std::vector<HttpHeader>& headers, std::string_view name);
+
 struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // "/v1/models", percent-decoded, without the query
@@ -31,7 +34,6 @@ struct HttpRequest {
   // Requested when the client leaves or the server stops waiting.
   std::stop_token stop;
 
-  // The first header of that name, whatever its case; empty if there is none.
   std::string_view header(std::string_view name) const;
 };
 

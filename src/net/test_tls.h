@@ -2,6 +2,7 @@
 #pragma once
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <csignal>
 #include <cstdint>
@@ -15,8 +16,10 @@
 
 namespace garrison {
 
-// Writes a new key and its self-signed certificate as PEM.
-inline void WriteTestCertificate(const std::string& certificate_path, const std::string& key_path) {
+// Writes a new key and its self-signed certificate as PEM. `names`: for whom it is, as OpenSSL
+// writes subjectAltName ("IP:127.0.0.1"); empty: for nobody.
+inline void WriteTestCertificate(const std::string& certificate_path, const std::string& key_path,
+                                 const std::string& names = "") {
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
   const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
   X509_set_version(certificate.get(), X509_VERSION_3);
@@ -24,6 +27,15 @@ inline void WriteTestCertificate(const std::string& certificate_path, const std:
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
   X509_set_pubkey(certificate.get(), key.get());
+  if (!names.empty()) {
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, certificate.get(), certificate.get(), nullptr, nullptr, 0);
+    const std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> extension(
+        X509V3_EXT_conf_nid(nullptr, &context, NID_subject_alt_name, names.c_str()),
+        X509_EXTENSION_free);
+    CHECK(X509_add_ext(certificate.get(), extension.get(), -1) == 1);
+  }
   CHECK(X509_sign(certificate.get(), key.get(), EVP_sha256()) > 0);
   using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
   const File certificate_file(std::fopen(certificate_path.c_str(), "w"), std::fclose);

@@ -52,4 +52,18 @@ Result<std::unique_ptr<ssl::context>> MakeServerTls(const std::string& certifica
   return context;
 }
 
+Result<SslContext> MakeClientTls(const std::string& ca_file) {
+  SslContext context(SSL_CTX_new(TLS_client_method()));
+  if (context == nullptr) return Fail(Code::kInternal, "OpenSSL made no TLS context");
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_default_verify_paths(context.get());
+  if (!ca_file.empty() &&
+      SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr) != 1) {
+    return TlsFailure(ca_file, {}, "PEM certificates of authorities");
+  }
+  return context;
+}
+
 }  // namespace garrison

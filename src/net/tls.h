@@ -1,5 +1,7 @@
-// TLS of the server side. Private to net/.
+// TLS of both sides. Private to net/.
 #pragma once
+
+#include <openssl/ssl.h>
 
 #include <boost/asio/ssl/context.hpp>
 #include <memory>
@@ -16,5 +18,14 @@ namespace garrison {
 Result<std::unique_ptr<boost::asio::ssl::context>> MakeServerTls(const std::string& certificate,
                                                                  const std::string& key,
                                                                  const std::string& client_ca);
+
+struct SslContextFree {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+using SslContext = std::unique_ptr<SSL_CTX, SslContextFree>;
+
+// A context for clients: TLS 1.2 and 1.3; servers need a certificate that an authority of the
+// system, or of `ca_file` (PEM; may be empty), signed. Errors as above.
+Result<SslContext> MakeClientTls(const std::string& ca_file);
 
 }  // namespace garrison

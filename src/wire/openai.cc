@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/base64.h"
 #include "core/json.h"
-#include "wire/base64.h"
 #include "wire/fields.h"
 
 namespace garrison {

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "core/json.h"
-#include "wire/base64.h"
 
 namespace garrison {
 namespace {
@@ -100,19 +100,6 @@ TEST(OpenAiEmbeddings, Base64IsLittleEndianFloat32) {
   const auto json = nlohmann::json::parse(
       EncodeOpenAiEmbeddings(embeddings, {"m", "", 2, ""}, EmbeddingEncoding::kBase64));
   EXPECT_EQ(json["data"][0]["embedding"], "AACAPwAAIMA=");
-}
-
-TEST(Base64, MatchesTheVectorsOfRfc4648) {
-  const auto encode = [](std::string_view text) {
-    return EncodeBase64(std::as_bytes(std::span(text)));
-  };
-  EXPECT_EQ(encode(""), "");
-  EXPECT_EQ(encode("f"), "Zg==");
-  EXPECT_EQ(encode("fo"), "Zm8=");
-  EXPECT_EQ(encode("foo"), "Zm9v");
-  EXPECT_EQ(encode("foob"), "Zm9vYg==");
-  EXPECT_EQ(encode("fooba"), "Zm9vYmE=");
-  EXPECT_EQ(encode("foobar"), "Zm9vYmFy");
 }
 
 TEST(OpenAiError, HasAllFourKeys) {
