@@ -48,19 +48,38 @@ std::size_t StopOrHurry(Service& service, const sigset_t& signals) {
   return stopped.get();
 }
 
-// Keys, log.level, and the access log; what fails leaves everything as it was.
-void Reload(Service& service, const ServeOptions& options, Logger& logger) {
+// What differs and is not taken over while the service runs.
+std::string NeedingRestart(Settings before, Settings after) {
+  std::map<std::string, std::string> old_values;
+  VisitSettings(before, [&](const SettingField& field) {
+    old_values.emplace(field.name, FormatSetting(field));
+  });
+  std::string names;
+  VisitSettings(after, [&](const SettingField& field) {
+    const bool taken = field.name == "log.level" || field.name == "server.keys_file" ||
+                       old_values.find(std::string(field.name))->second == FormatSetting(field);
+    if (!taken) names += fmt::format("{}{}", names.empty() ? "" : ", ", field.name);
+  });
+  return names;
+}
+
+// Keys, certificates, log.level, and the access log; what fails leaves the keys and the level as
+// they were.
+void Reload(Service& service, const Settings& settings, const ServeOptions& options,
+            Logger& logger) {
   const auto reload = [&]() -> Result<> {
     ASSIGN_OR_RETURN(const LoadedSettings loaded, options.reload());
     RETURN_IF_ERROR(service.Reload(loaded.settings));
     logger.SetLevel(ParseLogLevel(loaded.settings.log.level));
+    const std::string others = NeedingRestart(settings, loaded.settings);
+    if (!others.empty()) logger.Warning("these settings need a restart: {}", others);
     return {};
   };
   if (const Result<> done = reload(); !done) {
     logger.Error("configuration not reloaded: {}", done.error().ToString());
     return;
   }
-  logger.Info("API keys, log level and access log reloaded; other settings need a restart");
+  logger.Info("API keys, certificates, log level and access log reloaded");
 }
 
 Result<> Serve(const Settings& settings, const ServeOptions& options) {
@@ -84,7 +103,8 @@ Result<> Serve(const Settings& settings, const ServeOptions& options) {
     RETURN_IF_ERROR(WriteFileAtomically(options.port_file, fmt::format("{}\n", service->port())));
   }
   int signal = 0;
-  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) Reload(*service, options, *logger);
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP)
+    Reload(*service, settings, options, *logger);
   logger->Info("stopping: running requests have {} ms to finish; a second signal cuts them off",
                settings.limits.drain_ms);
   const std::size_t cut = StopOrHurry(*service, signals);

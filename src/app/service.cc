@@ -52,8 +52,8 @@ void RaiseFileLimit(std::int64_t connections, Logger& logger) {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
   const rlimit all{wanted, std::max(limit.rlim_max, wanted)};
   if (setrlimit(RLIMIT_NOFILE, &all) == 0) return;  // a privileged user may
-  limit.rlim_cur = std::min(limit.rlim_max, wanted);
-  setrlimit(RLIMIT_NOFILE, &limit);
+  const rlimit most{std::min(limit.rlim_max, wanted), limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &most) == 0) limit = most;
   if (limit.rlim_cur >= wanted) return;
   logger.Warning(
       "limits.connections is {}, but the system allows {} open files: connections beyond "
@@ -88,55 +88,52 @@ Result<KeyRing> LoadKeys(const ServerSettings& server) {
   return ring;
 }
 
-HttpServerOptions ServerOptions(const Settings& settings, std::size_t threads) {
+std::chrono::milliseconds Ms(std::int64_t value) { return std::chrono::milliseconds(value); }
+
+// What both front ends have: HttpServerOptions, GrpcServerOptions.
+template <typename Options>
+Options CommonOptions(const Settings& settings, std::size_t threads) {
   const LimitSettings& limits = settings.limits;
-  const auto ms = [](std::int64_t value) { return std::chrono::milliseconds(value); };
-  HttpServerOptions options;
+  Options options;
   options.bind = settings.server.bind;
-  options.port = static_cast<std::uint16_t>(settings.server.port);
   options.tls_certificate = settings.server.tls_certificate;
   options.tls_key = settings.server.tls_key;
   options.tls_client_ca = settings.server.tls_client_ca;
   options.workers = WorkersFor(settings, threads);
   options.queue = static_cast<std::size_t>(limits.queue);
+  options.bytes_in_flight = static_cast<std::uint64_t>(limits.bytes_in_flight);
+  options.idle_time = Ms(limits.idle_ms);
+  options.write_time = Ms(limits.write_ms);
+  options.request_time = Ms(limits.request_ms);
+  options.drain_time = Ms(limits.drain_ms);
+  return options;
+}
+
+HttpServerOptions HttpOptions(const Settings& settings, std::size_t threads) {
+  const LimitSettings& limits = settings.limits;
+  auto options = CommonOptions<HttpServerOptions>(settings, threads);
+  options.port = static_cast<std::uint16_t>(settings.server.port);
   options.connections = static_cast<std::size_t>(limits.connections);
   options.connections_per_address = static_cast<std::size_t>(limits.connections_per_address);
   options.header_bytes = static_cast<std::uint32_t>(limits.header_bytes);
   options.body_bytes = static_cast<std::uint64_t>(limits.body_bytes);
-  options.bytes_in_flight = static_cast<std::uint64_t>(limits.bytes_in_flight);
-  options.header_time = ms(limits.header_ms);
-  options.body_time = ms(limits.body_ms);
-  options.idle_time = ms(limits.idle_ms);
-  options.write_time = ms(limits.write_ms);
-  options.request_time = ms(limits.request_ms);
-  options.drain_time = ms(limits.drain_ms);
+  options.header_time = Ms(limits.header_ms);
+  options.body_time = Ms(limits.body_ms);
   return options;
 }
 
 GrpcServerOptions GrpcOptions(const Settings& settings, std::size_t threads) {
   const LimitSettings& limits = settings.limits;
-  const auto ms = [](std::int64_t value) { return std::chrono::milliseconds(value); };
-  GrpcServerOptions options;
-  options.bind = settings.server.bind;
+  auto options = CommonOptions<GrpcServerOptions>(settings, threads);
   options.port = static_cast<std::uint16_t>(settings.server.grpc_port);
-  options.tls_certificate = settings.server.tls_certificate;
-  options.tls_key = settings.server.tls_key;
-  options.tls_client_ca = settings.server.tls_client_ca;
   options.threads = threads;
-  options.workers = WorkersFor(settings, threads);
-  options.queue = static_cast<std::size_t>(limits.queue);
   options.calls = static_cast<std::size_t>(limits.connections);
   options.calls_per_client = static_cast<std::size_t>(limits.connections_per_address);
   options.message_bytes = static_cast<std::uint64_t>(limits.body_bytes);
   options.metadata_bytes = static_cast<std::size_t>(limits.header_bytes);
-  options.bytes_in_flight = static_cast<std::uint64_t>(limits.bytes_in_flight);
   options.inputs_per_request = static_cast<std::size_t>(limits.inputs_per_request);
   options.input_bytes = static_cast<std::size_t>(limits.input_bytes);
-  options.handshake_time = ms(limits.header_ms);
-  options.idle_time = ms(limits.idle_ms);
-  options.write_time = ms(limits.write_ms);
-  options.request_time = ms(limits.request_ms);
-  options.drain_time = ms(limits.drain_ms);
+  options.handshake_time = Ms(limits.header_ms);
   return options;
 }
 
@@ -145,7 +142,8 @@ class RunningService final : public Service {
   RunningService(const Settings& settings, std::unique_ptr<Metrics> metrics,
                  std::unique_ptr<ModelCatalog> models, std::shared_ptr<const Embedder> embedder,
                  std::unique_ptr<GuardMonitor> monitor, KeyRing keys,
-                 std::unique_ptr<AccessLog> access_log, const Clock& clock, Logger& logger)
+                 std::unique_ptr<AccessLog> access_log, std::unique_ptr<Tracer> tracer,
+                 const Clock& clock, Logger& logger)
       : metrics_(std::move(metrics)),
         models_(std::move(models)),
         embedder_(std::move(embedder)),
@@ -154,7 +152,9 @@ class RunningService final : public Service {
         gateway_(*models_, *monitor_, sessions_, settings, clock),
         access_(settings.server, std::make_shared<const KeyRing>(std::move(keys)), clock),
         access_log_(std::move(access_log)),
-        api_(gateway_, *metrics_, access_, access_log_.get(), settings, clock, logger, RandomId) {}
+        tracer_(std::move(tracer)),
+        api_(gateway_, *metrics_, access_, access_log_.get(), *tracer_, settings, clock, logger,
+             RandomId) {}
 
   Result<> Listen(const HttpServerOptions& options, Logger& logger) {
     ASSIGN_OR_RETURN(server_, HttpServer::Start(options, api_, logger));
@@ -162,8 +162,8 @@ class RunningService final : public Service {
   }
 
   Result<> ListenForGrpc(const GrpcServerOptions& options, const Clock& clock, Logger& logger) {
-    ASSIGN_OR_RETURN(
-        grpc_, GrpcServer::Start(options, gateway_, *metrics_, access_, clock, logger, RandomId));
+    ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(options, gateway_, *metrics_, access_, *tracer_,
+                                              clock, logger, RandomId));
     return {};
   }
 
@@ -187,6 +187,10 @@ class RunningService final : public Service {
         [this] { return Stats().requests_queued; });
     add("garrison_clients_gone", "Clients that left before their answer, since the start.",
         [this] { return Stats().clients_gone; });
+    add("garrison_access_log_lines_lost", "Lines that could not be written, since the start.",
+        [this] { return access_log_ == nullptr ? 0 : access_log_->lost(); });
+    add("garrison_trace_spans_lost", "Spans that no collector took, since the start.",
+        [this] { return tracer_->lost(); });
     add("garrison_grpc_calls_open", "Open gRPC calls.",
         [this] { return grpc_ == nullptr ? 0 : grpc_->open_calls(); });
   }
@@ -206,6 +210,7 @@ class RunningService final : public Service {
           "were");
     }
     if (access_log_ != nullptr) RETURN_IF_ERROR(access_log_->Reopen());
+    if (!settings.server.tls_key.empty()) RETURN_IF_ERROR(server_->ReloadTls());
     access_.SetKeys(std::make_shared<const KeyRing>(std::move(keys)));
     return {};
   }
@@ -240,6 +245,7 @@ class RunningService final : public Service {
   const Gateway gateway_;
   Access access_;
   const std::unique_ptr<AccessLog> access_log_;
+  const std::unique_ptr<Tracer> tracer_;
   Api api_;
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<GrpcServer> grpc_;
@@ -255,6 +261,7 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
   if (!settings.log.access_file.empty()) {
     ASSIGN_OR_RETURN(access_log, AccessLog::Open(settings.log.access_file));
   }
+  ASSIGN_OR_RETURN(std::unique_ptr<Tracer> tracer, Tracer::Create(settings.tracing, logger));
   RaiseFileLimit(settings.limits.connections, logger);
   const CpuBudget cpu = ReadCpuBudget();
   const std::size_t threads =
@@ -285,13 +292,13 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
 
   auto service = std::make_unique<RunningService>(
       settings, std::move(metrics), std::move(models), std::move(embedder), std::move(monitor),
-      std::move(keys), std::move(access_log), clock, logger);
+      std::move(keys), std::move(access_log), std::move(tracer), clock, logger);
   // gRPC first: a port that is written to a file, or answers, belongs to a whole service.
   if (settings.server.grpc_port >= 0) {
     RETURN_IF_ERROR(service->ListenForGrpc(GrpcOptions(settings, threads), clock, logger));
   }
   service->AddGauges();
-  RETURN_IF_ERROR(service->Listen(ServerOptions(settings, threads), logger));
+  RETURN_IF_ERROR(service->Listen(HttpOptions(settings, threads), logger));
   return std::unique_ptr<Service>(std::move(service));
 }
 

@@ -24,8 +24,8 @@ class Service {
   // Of gRPC, if it is served.
   virtual std::optional<std::uint16_t> grpc_port() const = 0;
 
-  // Takes over what can change while it runs: API keys; the access log is opened by its name again.
-  // What fails leaves everything as it was. Any thread.
+  // Takes over what can change while it runs: API keys, certificates (of HTTP; gRPC keeps its own);
+  // the access log is opened by its name again. What fails leaves everything as it was. Any thread.
   virtual Result<> Reload(const Settings& settings) = 0;
 
   // Turns /ready to 503, drains, stops. Returns the number of requests that were cut off.

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "core/trace.h"
 
 namespace garrison {
 
@@ -22,6 +23,8 @@ struct RequestContext {
   std::string client = {};
   // Who is served first; unset: small requests are interactive, large ones bulk.
   std::optional<Priority> priority = {};
+  // The trace it belongs to, for what it makes us call in turn.
+  TraceContext trace = {};
 
   // CANCELLED when stopped, DEADLINE_EXCEEDED when `now` is past the deadline.
   Result<> Check(SteadyTime now) const {

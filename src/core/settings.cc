@@ -154,6 +154,22 @@ void VisitGuard(GuardSettings& s, const Visitor& visit) {
           "Seconds an unused conversation is kept");
 }
 
+void VisitTracing(TracingSettings& s, const Visitor& visit) {
+  Text(visit, "tracing.endpoint", s.endpoint,
+       "Address that takes OpenTelemetry traces as JSON (OTLP/HTTP), with its path: "
+       "http://127.0.0.1:4318/v1/traces; empty: none");
+  Secret(visit, "tracing.headers", s.headers,
+         "Headers for it, NAME=VALUE,NAME=VALUE: keys of a hosted collector");
+  Real(
+      visit, "tracing.sample_ratio", s.sample_ratio, 0, 1,
+      "Share of the requests without a traceparent that is recorded; the others do as theirs says");
+  Text(visit, "tracing.service_name", s.service_name, "service.name of the traces");
+  Integer(visit, "tracing.interval_ms", s.interval_ms, 1, 3'600'000,
+          "Time after which spans are sent; 512 of them are sent at once");
+  Text(visit, "tracing.ca_file", s.ca_file,
+       "PEM file with authorities for the collector's certificate, beside those of the system");
+}
+
 struct Preset {
   std::string_view name;
   double likelihood;
@@ -237,6 +253,7 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
   Text(visit, "log.access_file", settings.log.access_file,
        "File that gets a JSON line for each request, without texts; - is standard output, empty: "
        "none. Opened again on SIGHUP");
+  VisitTracing(settings.tracing, visit);
 }
 
 Result<> AssignSetting(Settings& settings, std::string_view name, std::string_view text) {

@@ -1,8 +1,7 @@
 // Every setting of Garrison, once: name, type, default and meaning.
 //
-// The file, the environment, the flags, `garrison config` and docs/configuration.md all walk the
-// one list in VisitSettings; modules receive the plain structs. Reading files is the business of
-// app/.
+// The file, the environment, the flags and `garrison config` all walk the one list in
+// VisitSettings; modules receive the plain structs. Reading files is the business of app/.
 #pragma once
 
 #include <cstdint>
@@ -104,12 +103,22 @@ struct LogSettings {
   std::string access_file;
 };
 
+struct TracingSettings {
+  std::string endpoint;
+  std::string headers;
+  double sample_ratio = 1;
+  std::string service_name = "garrison";
+  std::int64_t interval_ms = 5'000;
+  std::string ca_file;
+};
+
 struct Settings {
   ServerSettings server;
   LimitSettings limits;
   EngineSettings engine;
   GuardSettings guard;
   LogSettings log;
+  TracingSettings tracing;
 };
 
 // One entry of the list. `name` is the dotted key of the file ("limits.body_bytes"); the

@@ -78,11 +78,37 @@ TEST(Settings, ASecretIsMasked) {
   EXPECT_EQ(FormatSetting(field), "");
 }
 
+TEST(Settings, AnAddressThatOthersReachWantsKeysAndTls) {
+  const auto serves = [](const std::string& bind, bool key, bool client_certificates, bool tls,
+                         const std::string& insecure = "refuse") {
+    ServerSettings server;
+    server.bind = bind;
+    server.insecure_bind = insecure;
+    if (key) server.api_key = "k";
+    if (client_certificates) server.tls_client_ca = "ca.pem";
+    if (tls) server.tls_certificate = server.tls_key = "x.pem";
+    return CheckServing(server).has_value();
+  };
+  EXPECT_TRUE(serves("127.0.0.1", false, false, false));
+  EXPECT_TRUE(serves("::1", false, false, false));
+  for (const std::string bind : {"0.0.0.0", "::", "10.0.0.1"}) {
+    EXPECT_FALSE(serves(bind, false, false, false));
+    EXPECT_FALSE(serves(bind, true, false, false));
+    EXPECT_FALSE(serves(bind, false, false, true));
+    EXPECT_TRUE(serves(bind, true, false, true));
+    EXPECT_TRUE(serves(bind, false, true, true));
+    EXPECT_TRUE(serves(bind, false, false, false, "allow"));
+  }
+}
+
 TEST(Settings, TlsNeedsBothFiles) {
   Settings settings;
   EXPECT_TRUE(CheckSettings(settings));
   settings.server.tls_key = "key.pem";
   EXPECT_FALSE(CheckSettings(settings));
+  settings.server = {};
+  settings.server.tls_client_ca = "ca.pem";
+  EXPECT_EQ(CheckSettings(settings).error().where, "server.tls_client_ca");
 }
 
 }  // namespace

@@ -36,10 +36,10 @@ struct PassQueue::Job {
   Priority priority;
   SteadyTime since;
 
-  Items items;             // one for each sequence
-  std::size_t queued = 0;  // of items, from the first, in items_
-  bool entered = false;    // among the jobs of its client
-  std::size_t next = 0;    // those before it do not wait
+  Items items;               // one for each sequence
+  std::size_t queued = 0;    // of items, from the first, in items_
+  Client* client = nullptr;  // once it is among its jobs
+  std::size_t next = 0;      // those before it do not wait
   std::size_t missing = 0;
   std::size_t being_taken = 0;
   bool closed = false;  // takes nothing any more
@@ -142,9 +142,8 @@ Result<PassQueue::Times> PassQueue::Run(std::span<const Sequence> sequences, Sta
 // ---------------------------------------------------------------- who waits for what
 
 void PassQueue::Enter(Job& job) {
-  Client& client = clients_[job.context.client];
-  if (client.jobs++ == 0) client.given = virtual_time_;
-  job.entered = true;
+  job.client = &clients_[job.context.client];
+  if (job.client->jobs++ == 0) job.client->given = virtual_time_;
   jobs_.reserve(jobs_.size() + 1);
   for (std::size_t i = 0; i < job.items.size(); ++i) {
     job.items[i]->takers.reserve(1);
@@ -165,9 +164,8 @@ void PassQueue::Enter(Job& job) {
 // From now on nothing of the job is touched.
 void PassQueue::Leave(Job& job, Lock& lock) {
   Withdraw(job);
-  if (job.entered) {
-    const auto client = clients_.find(job.context.client);
-    if (--client->second.jobs == 0) clients_.erase(client);
+  if (job.client != nullptr && --job.client->jobs == 0) {
+    clients_.erase(clients_.find(job.context.client));
   }
   WakeOne();
   job.changed.wait(lock, [&] { return job.being_taken == 0; });
@@ -263,7 +261,7 @@ PassQueue::Job* PassQueue::NextJob(SteadyTime now) {
     }
     ++i;
     const bool interactive = IsInteractive(*job, now);
-    const double given = clients_.find(job->context.client)->second.given;
+    const double given = job->client->given;
     const bool better = best == nullptr || (interactive && !best_interactive) ||
                         (interactive == best_interactive && given < best_given);
     if (!better) continue;
@@ -296,9 +294,8 @@ void PassQueue::NextPass(SteadyTime now, Items& pass) {
     item->waits = false;
     waiting_tokens_ -= length;
     --waiting_;
-    Client& client = clients_.find(job->context.client)->second;
-    virtual_time_ = client.given;
-    client.given += static_cast<double>(length);
+    virtual_time_ = job->client->given;
+    job->client->given += static_cast<double>(length);
     for (const Item::Taker& taker : item->takers) {
       if (!taker.job->first) taker.job->first = now;
     }
@@ -311,7 +308,8 @@ PassCounts PassQueue::News() {
   return {.passes = counts_.passes - before.passes,
           .sequences = counts_.sequences - before.sequences,
           .shared = counts_.shared - before.shared,
-          .tokens = counts_.tokens - before.tokens};
+          .tokens = counts_.tokens - before.tokens,
+          .waiting = waiting_};
 }
 
 void PassQueue::ComputePass(std::span<const std::shared_ptr<Item>> pass, States states,

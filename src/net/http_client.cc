@@ -438,6 +438,11 @@ Result<std::unique_ptr<HttpReplyStream>> Client::Open(const HttpCall& call,
 
 }  // namespace
 
+Result<> CheckHttpUrl(std::string_view url) {
+  RETURN_IF_ERROR(ParseUrl(url));
+  return {};
+}
+
 Result<std::unique_ptr<HttpClient>> HttpClient::Create(const HttpClientOptions& options) {
   ASSIGN_OR_RETURN(SslContext tls, MakeClientTls(options.ca_file));
   std::optional<Url> proxy;

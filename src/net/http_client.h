@@ -83,6 +83,9 @@ class HttpReplyStream {
   virtual Result<std::string> Read(std::chrono::milliseconds idle) = 0;
 };
 
+// INVALID_ARGUMENT for an address that no call could have.
+Result<> CheckHttpUrl(std::string_view url);
+
 // Connections are kept and used again. Thread-safe; a call runs on the thread that makes it.
 //
 // Nothing is done twice and no redirect is followed: both are for callers to decide, who know what

@@ -58,7 +58,7 @@ tcp::socket& Lowest(TlsStream& stream) { return stream.next_layer(); }
 class Server final : public HttpServer {
  public:
   Server(const HttpServerOptions& options, HttpHandler& handler, Logger& logger,
-         std::unique_ptr<asio::ssl::context> tls)
+         std::shared_ptr<asio::ssl::context> tls)
       : options_(options),
         parser_limits_{options.header_bytes, options.body_bytes},
         handler_(handler),
@@ -78,6 +78,7 @@ class Server final : public HttpServer {
   HttpServerStats stats() const override {
     return {open_.load(), accepted_.load(), refused_.load(), pool_.queued(), gone_.load()};
   }
+  Result<> ReloadTls() override;
   std::size_t Shutdown() override;
   void HurryShutdown() override;
 
@@ -140,7 +141,7 @@ class Server final : public HttpServer {
   const HttpParserLimits parser_limits_;
   HttpHandler& handler_;
   Logger& logger_;
-  const std::unique_ptr<asio::ssl::context> tls_;
+  std::shared_ptr<asio::ssl::context> tls_;  // only on the server's thread once it runs
   std::uint16_t port_ = 0;
 
   // Own synchronisation.
@@ -315,7 +316,8 @@ asio::awaitable<void> Server::ServePlain(tcp::socket socket, std::string address
 }
 
 asio::awaitable<void> Server::ServeTls(tcp::socket socket, std::string address) {
-  TlsStream stream(std::move(socket), *tls_);
+  const std::shared_ptr<asio::ssl::context> tls = tls_;
+  TlsStream stream(std::move(socket), *tls);
   Registration registration(*this, stream.next_layer(), std::move(address));
   Watchdog watchdog(stream.next_layer());
   watchdog.Arm(options_.header_time);
@@ -638,6 +640,14 @@ void Server::HurryShutdown() {
     hurried_ = true;
     if (draining_) CutOff();
   });
+}
+
+Result<> Server::ReloadTls() {
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<asio::ssl::context> tls,
+      MakeServerTls(options_.tls_certificate, options_.tls_key, options_.tls_client_ca));
+  asio::post(io_, [this, tls = std::move(tls)]() mutable { tls_ = std::move(tls); });
+  return {};
 }
 
 std::size_t Server::Shutdown() {

@@ -63,6 +63,10 @@ class HttpServer {
 
   virtual HttpServerStats stats() const = 0;
 
+  // Reads the files of the options again: connections from now on use them, those that are open
+  // stay as they are. Errors as Start(), and then nothing has changed. Any thread.
+  virtual Result<> ReloadTls() = 0;
+
   // Stops accepting, closes idle connections, lets running requests and streams finish for
   // drain_time, then cancels and closes the rest. Returns the number of requests that were cut off.
   // Any thread; once.

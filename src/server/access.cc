@@ -123,12 +123,12 @@ Result<> Access::CountRequest(const std::string& caller) {
   if (key.requests_per_minute == 0 && key.tokens_per_minute == 0) return {};
   const SteadyTime now = clock_.Now();
   const std::lock_guard lock(mutex_);
-  const auto [known, added] = rates_.try_emplace(key.name);
-  Rates& rates = known->second;
-  const auto refill = [&](Bucket& bucket, std::int64_t per_minute) {
-    if (per_minute == 0) return void(bucket = {0, now});
+  Rates& rates = rates_[key.name];
+  const auto refill = [now](Bucket& bucket, std::int64_t per_minute) {
     const auto most = static_cast<double>(per_minute);
-    const double gained = added ? most : Seconds(now - bucket.since).count() * most / kMinute;
+    // A new key, or one with another limit than before, starts full.
+    if (bucket.per_minute != per_minute) bucket = {per_minute, most, now};
+    const double gained = Seconds(now - bucket.since).count() * most / kMinute;
     bucket.left = std::min(most, bucket.left + gained);
     bucket.since = now;
   };

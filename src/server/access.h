@@ -54,6 +54,7 @@ class Access {
  private:
   // Refilled evenly; full after a minute.
   struct Bucket {
+    std::int64_t per_minute = 0;
     double left = 0;
     SteadyTime since;
   };

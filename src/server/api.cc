@@ -36,6 +36,9 @@ std::string Milliseconds(std::chrono::nanoseconds time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
 }
 
+// In milliseconds.
+double Fractional(std::chrono::nanoseconds time) { return static_cast<double>(time.count()) / 1e6; }
+
 std::size_t SumOf(const std::vector<std::size_t>& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
 }
@@ -62,7 +65,7 @@ bool Matches(const Route& route, std::string_view path) {
 }  // namespace
 
 Api::Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* access_log,
-         const Settings& settings, const Clock& clock, Logger& logger,
+         Tracer& tracer, const Settings& settings, const Clock& clock, Logger& logger,
          std::function<std::string()> new_id)
     : services_{.gateway = gateway,
                 .metrics = metrics,
@@ -78,7 +81,8 @@ Api::Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* ac
       json_depth_(static_cast<std::size_t>(settings.limits.json_depth)),
       tei_validation_(static_cast<int>(settings.server.tei_validation_status)),
       logger_(logger),
-      access_log_(access_log) {}
+      access_log_(access_log),
+      tracer_(tracer) {}
 
 const Route* Api::FindRoute(const HttpRequest& request, std::string& allowed) {
   for (const Route& route : Routes()) {
@@ -152,6 +156,12 @@ void Api::Report(const Call& call, HttpResponse& response) const {
   add("x-tokenization-time", Milliseconds(work.times.tokenization));
   add("x-queue-time", Milliseconds(work.times.queue));
   add("x-inference-time", Milliseconds(work.times.inference));
+  // The standard header for it, and finer than whole milliseconds.
+  add("Server-Timing",
+      fmt::format("tokenization;dur={:.3f}, queue;dur={:.3f}, inference;dur={:.3f}, "
+                  "total;dur={:.3f}",
+                  Fractional(work.times.tokenization), Fractional(work.times.queue),
+                  Fractional(work.times.inference), Fractional(call.elapsed())));
   if (work.truncated > 0) add("x-truncated-inputs", std::to_string(work.truncated));
 }
 
@@ -182,6 +192,7 @@ bool Api::IsQuick(const HttpRequest& request) const {
 
 void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
   const SteadyTime start = services_.clock.Now();
+  const WallTime began = services_.clock.WallNow();
   const std::string_view given_id = request.header("X-Request-ID");
   const std::string id = IsPlainId(given_id) ? std::string(given_id) : services_.new_id();
   std::string allowed;
@@ -193,6 +204,7 @@ void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
             .dialect = route == nullptr ? Dialect::kOpenAi : route->dialect,
             .body = nullptr,
             .work = {}};
+  call.context.trace = tracer_.Begin(request.header("traceparent"), request.header("tracestate"));
   HttpResponse response = route != nullptr       ? Run(*route, call)
                           : allowed.empty()      ? NoRoute(request, allowed)
                           : IsPreflight(request) ? Preflight(request)
@@ -204,15 +216,50 @@ void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
   services_.metrics.CountRequest(route == nullptr ? "other" : route->path, response.status,
                                  std::chrono::duration<double>(call.elapsed()).count());
   LogAccess(route, call, response);
+  Trace(route, call, began, response);
   writer->Send(std::move(response));
+}
+
+// The names are those of OpenTelemetry's semantic conventions where there is one. Never texts.
+void Api::Trace(const Route* route, Call& call, WallTime began,
+                const HttpResponse& response) const {
+  // Probes and scrapes would be most of the traces.
+  if (!call.context.trace.sampled || !tracer_.records() || (route != nullptr && route->quick)) {
+    return;
+  }
+  Span span{.trace = call.context.trace, .start = began, .duration = call.elapsed()};
+  const std::string path(route == nullptr ? "other" : route->path);
+  span.name = fmt::format("{} {}", Excerpt(call.request.method), path);
+  span.attributes = {
+      {"http.request.method", std::string(Excerpt(call.request.method))},
+      {"http.route", path},
+      {"http.response.status_code", std::int64_t{response.status}},
+      {"client.address", call.request.peer},
+      {"garrison.request_id", call.context.id},
+  };
+  if (!call.context.client.empty()) span.attributes.emplace_back("enduser.id", call.context.client);
+  const ModelWork& work = call.work;
+  if (work.job != ModelWork::Job::kNone) {
+    const auto add = [&span](const char* name, Span::Value value) {
+      span.attributes.emplace_back(name, std::move(value));
+    };
+    add("gen_ai.operation.name",
+        std::string(work.job == ModelWork::Job::kEmbed ? "embeddings" : "classification"));
+    add("gen_ai.usage.input_tokens", static_cast<std::int64_t>(SumOf(work.tokens)));
+    add("garrison.inputs", static_cast<std::int64_t>(work.tokens.size()));
+    add("garrison.compute", work.compute);
+    add("garrison.tokenization_ms", Fractional(work.times.tokenization));
+    add("garrison.queue_ms", Fractional(work.times.queue));
+    add("garrison.inference_ms", Fractional(work.times.inference));
+  }
+  // A client's own mistake is no error of the server.
+  if (response.status >= 500) span.error = fmt::format("status {}", response.status);
+  tracer_.End(std::move(span));
 }
 
 // Never the query, headers or the body: they may hold texts and keys.
 void Api::LogAccess(const Route* route, const Call& call, const HttpResponse& response) const {
   if (access_log_ == nullptr) return;
-  const auto ms = [](std::chrono::nanoseconds time) {
-    return static_cast<double>(time.count()) / 1e6;
-  };
   nlohmann::ordered_json entry = {
       {"time", FormatTime(services_.clock.WallNow())},
       {"id", call.context.id},
@@ -224,15 +271,16 @@ void Api::LogAccess(const Route* route, const Call& call, const HttpResponse& re
       {"status", response.status},
       {"bytes_in", call.request.body.size()},
       {"bytes_out", response.body.size()},
-      {"total_ms", ms(call.elapsed())}};
+      {"total_ms", Fractional(call.elapsed())}};
+  if (call.context.trace.exists()) entry["trace_id"] = call.context.trace.trace_id;
   const ModelWork& work = call.work;
   if (work.job != ModelWork::Job::kNone) {
     entry["inputs"] = work.tokens.size();
     entry["tokens"] = SumOf(work.tokens);
     entry["compute"] = work.compute;
-    entry["tokenization_ms"] = ms(work.times.tokenization);
-    entry["queue_ms"] = ms(work.times.queue);
-    entry["inference_ms"] = ms(work.times.inference);
+    entry["tokenization_ms"] = Fractional(work.times.tokenization);
+    entry["queue_ms"] = Fractional(work.times.queue);
+    entry["inference_ms"] = Fractional(work.times.inference);
   }
   access_log_->Write(entry);
 }

@@ -16,6 +16,7 @@
 #include "server/call.h"
 #include "server/metrics.h"
 #include "server/routes.h"
+#include "server/tracer.h"
 
 namespace garrison {
 
@@ -25,7 +26,7 @@ class Api final : public HttpHandler {
   // `new_id` names requests that come without an X-Request-ID; it is called from any thread.
   // `access_log` may be null.
   Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* access_log,
-      const Settings& settings, const Clock& clock, Logger& logger,
+      Tracer& tracer, const Settings& settings, const Clock& clock, Logger& logger,
       std::function<std::string()> new_id);
 
   bool IsQuick(const HttpRequest& request) const override;
@@ -43,6 +44,7 @@ class Api final : public HttpHandler {
   HttpResponse Run(const Route& route, Call& call) const;
   Result<HttpResponse> Answer(const Route& route, Call& call) const;
   void LogAccess(const Route* route, const Call& call, const HttpResponse& response) const;
+  void Trace(const Route* route, Call& call, WallTime began, const HttpResponse& response) const;
   HttpResponse Preflight(const HttpRequest& request) const;
   void Report(const Call& call, HttpResponse& response) const;
 
@@ -51,6 +53,7 @@ class Api final : public HttpHandler {
   const int tei_validation_;
   Logger& logger_;
   AccessLog* const access_log_;
+  Tracer& tracer_;
   std::atomic<bool> ready_ = true;
 };
 

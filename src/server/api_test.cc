@@ -19,7 +19,7 @@ class ApiTest : public testing::Test {
         sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("fresh"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
         access_(settings_.server, std::make_shared<const KeyRing>(), clock_),
-        api_(gateway_, metrics_, access_, nullptr, settings_, clock_, *logger_,
+        api_(gateway_, metrics_, access_, nullptr, tracer_, settings_, clock_, *logger_,
              [] { return std::string("request-1"); }) {}
 
   class Writer final : public ResponseWriter {
@@ -67,6 +67,7 @@ class ApiTest : public testing::Test {
   Metrics metrics_;
   Access access_;
   std::unique_ptr<Logger> logger_ = MakeNullLogger();
+  Tracer tracer_{{}, nullptr, *logger_};
   Api api_;
 };
 
@@ -185,6 +186,20 @@ TEST_F(ApiTest, OnlyWhatMustAlwaysAnswerIsQuick) {
   EXPECT_TRUE(quick("GET", "/health") && quick("HEAD", "/ready") && quick("GET", "/metrics"));
   EXPECT_FALSE(quick("POST", "/v1/embeddings") || quick("POST", "/check-safety") ||
                quick("GET", "/x"));
+}
+
+TEST_F(ApiTest, APriorityIsInteractiveOrBulk) {
+  const auto status = [this](std::string priority) {
+    HttpRequest request;
+    request.method = "POST";
+    request.path = "/v1/embeddings";
+    request.body = R"({"input":"ab"})";
+    request.headers = {{"X-Priority", std::move(priority)}};
+    return Call(std::move(request)).status;
+  };
+  EXPECT_EQ(status("interactive"), 200);
+  EXPECT_EQ(status("bulk"), 200);
+  EXPECT_EQ(status("urgent"), 400);
 }
 
 TEST_F(ApiTest, RequestIdsAreEchoedWhenTheyAreHarmless) {

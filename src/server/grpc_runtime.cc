@@ -14,13 +14,21 @@ constexpr std::chrono::milliseconds kSweepEvery{100};
 // After this long without a call the memory of large messages goes back to the system.
 constexpr std::chrono::seconds kTrimAfter{10};
 
+// The first of that name; empty if there is none.
+std::string_view FindMetadata(const grpc::CallbackServerContext& call, const char* name) {
+  const auto found = call.client_metadata().find(name);
+  if (found == call.client_metadata().end()) return {};
+  return {found->second.data(), found->second.size()};
+}
+
 }  // namespace
 
-GrpcRuntime::GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, Access& access,
+GrpcRuntime::GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, Access& access, Tracer& tracer,
                          const Clock& clock, Logger& logger, NewId new_id)
     : limits_(limits),
       metrics_(metrics),
       access_(access),
+      tracer_(tracer),
       clock_(clock),
       logger_(logger),
       new_id_(std::move(new_id)),
@@ -37,12 +45,8 @@ GrpcRuntime::~GrpcRuntime() {
 }
 
 Result<std::string> GrpcRuntime::Identify(const grpc::CallbackServerContext& call) const {
-  const auto value = [&call](const char* name) -> std::string_view {
-    const auto found = call.client_metadata().find(name);
-    if (found == call.client_metadata().end()) return {};
-    return {found->second.data(), found->second.size()};
-  };
-  return access_.Identify(Scope::kEmbed, PresentedKey(value("authorization"), value("x-api-key")));
+  return access_.Identify(Scope::kEmbed, PresentedKey(FindMetadata(call, "authorization"),
+                                                      FindMetadata(call, "x-api-key")));
 }
 
 Result<> GrpcRuntime::Open(const std::shared_ptr<GrpcCall>& call) {
@@ -101,6 +105,8 @@ void GrpcRuntime::Release(std::uint64_t bytes) {
 RequestContext GrpcRuntime::MakeContext(const grpc::CallbackServerContext& call,
                                         std::stop_token stop, const std::string& caller) const {
   RequestContext context{new_id_(), clock_.Now() + limits_.request_time, std::move(stop), caller};
+  context.trace =
+      tracer_.Begin(FindMetadata(call, "traceparent"), FindMetadata(call, "tracestate"));
   // gRPC says deadlines by the wall clock; one that is far off, or none, would overflow ours.
   const auto left = call.deadline() - std::chrono::system_clock::now();
   if (left < limits_.request_time) {
@@ -113,6 +119,7 @@ Result<GrpcAnswer> GrpcRuntime::Answer(const GrpcMethod& method,
                                        std::span<grpc::ByteBuffer> messages,
                                        const RequestContext& context) const {
   const SteadyTime start = clock_.Now();
+  const WallTime began = clock_.WallNow();
   const auto answer = [&]() -> Result<GrpcAnswer> {
     // Clients that left while their message waited cost nothing more.
     RETURN_IF_ERROR(context.Check(start));
@@ -132,9 +139,36 @@ Result<GrpcAnswer> GrpcRuntime::Answer(const GrpcMethod& method,
       logger_.Error("call {} {} failed: {}", context.id, method.name, answered.error().ToString());
     }
   }
+  const std::chrono::nanoseconds duration = clock_.Now() - start;
   metrics_.CountCall(method.name, answered ? "OK" : CodeName(answered.error().code),
-                     std::chrono::duration<double>(clock_.Now() - start).count());
+                     std::chrono::duration<double>(duration).count());
+  Trace(method, context, began, duration, answered);
   return answered;
+}
+
+// As the semantic conventions name calls of gRPC: the codes below are the server's own faults.
+void GrpcRuntime::Trace(const GrpcMethod& method, const RequestContext& context, WallTime began,
+                        std::chrono::nanoseconds duration,
+                        const Result<GrpcAnswer>& answered) const {
+  if (!context.trace.sampled || !tracer_.records()) return;
+  const std::size_t slash = std::min(method.name.find('/'), method.name.size() - 1);
+  const Code code = answered ? Code{} : answered.error().code;
+  Span span{.trace = context.trace, .name = method.name, .start = began, .duration = duration};
+  span.attributes = {{"rpc.system", std::string("grpc")},
+                     {"rpc.service", method.name.substr(0, slash)},
+                     {"rpc.method", method.name.substr(slash + 1)},
+                     {"rpc.grpc.status_code", static_cast<std::int64_t>(code)},
+                     {"garrison.request_id", context.id}};
+  if (!context.client.empty()) span.attributes.emplace_back("enduser.id", context.client);
+  if (answered) {
+    span.attributes.emplace_back("gen_ai.usage.input_tokens",
+                                 static_cast<std::int64_t>(answered->tokens));
+  }
+  for (const Code fault : {Code::kUnknown, Code::kDeadlineExceeded, Code::kUnimplemented,
+                           Code::kInternal, Code::kUnavailable, Code::kDataLoss}) {
+    if (code == fault) span.error = CodeName(code);
+  }
+  tracer_.End(std::move(span));
 }
 
 void GrpcRuntime::CountRefusal(const GrpcMethod& method, Code code) const {

@@ -24,6 +24,7 @@
 #include "server/access.h"
 #include "server/grpc_method.h"
 #include "server/metrics.h"
+#include "server/tracer.h"
 
 namespace garrison {
 
@@ -54,8 +55,8 @@ class GrpcRuntime {
   using NewId = std::function<std::string()>;
 
   // The references must outlive it; so must every call that was opened.
-  GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, Access& access, const Clock& clock,
-              Logger& logger, NewId new_id);
+  GrpcRuntime(const GrpcLimits& limits, Metrics& metrics, Access& access, Tracer& tracer,
+              const Clock& clock, Logger& logger, NewId new_id);
   ~GrpcRuntime();
 
   const GrpcLimits& limits() const { return limits_; }
@@ -98,10 +99,13 @@ class GrpcRuntime {
 
  private:
   void SweepUntilStopped();
+  void Trace(const GrpcMethod& method, const RequestContext& context, WallTime began,
+             std::chrono::nanoseconds duration, const Result<GrpcAnswer>& answered) const;
 
   const GrpcLimits limits_;
   Metrics& metrics_;
   Access& access_;
+  Tracer& tracer_;
   const Clock& clock_;
   Logger& logger_;
   const NewId new_id_;

@@ -107,11 +107,11 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder& builder) {
 class Server final : public GrpcServer {
  public:
   Server(const GrpcServerOptions& options, const Gateway& gateway, Metrics& metrics, Access& access,
-         const Clock& clock, Logger& logger, std::function<std::string()> new_id)
+         Tracer& tracer, const Clock& clock, Logger& logger, std::function<std::string()> new_id)
       : options_(options),
         gateway_(gateway),
         tei_(gateway, metrics, clock, TeiLimitsOf(options)),
-        runtime_(LimitsOf(options), metrics, access, clock, logger, std::move(new_id)),
+        runtime_(LimitsOf(options), metrics, access, tracer, clock, logger, std::move(new_id)),
         services_(MakeTeiServices(tei_, runtime_)) {}
 
   ~Server() override {
@@ -197,11 +197,11 @@ std::size_t Server::Shutdown() {
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                       const Gateway& gateway, Metrics& metrics,
-                                                      Access& access, const Clock& clock,
-                                                      Logger& logger,
+                                                      Access& access, Tracer& tracer,
+                                                      const Clock& clock, Logger& logger,
                                                       std::function<std::string()> new_id) {
-  auto server =
-      std::make_unique<Server>(options, gateway, metrics, access, clock, logger, std::move(new_id));
+  auto server = std::make_unique<Server>(options, gateway, metrics, access, tracer, clock, logger,
+                                         std::move(new_id));
   RETURN_IF_ERROR(server->Listen());
   return std::unique_ptr<GrpcServer>(std::move(server));
 }

@@ -14,6 +14,7 @@
 #include "gateway/gateway.h"
 #include "server/access.h"
 #include "server/metrics.h"
+#include "server/tracer.h"
 
 namespace garrison {
 
@@ -50,8 +51,8 @@ class GrpcServer {
   // is taken or the TLS files do not fit.
   static Result<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
                                                    const Gateway& gateway, Metrics& metrics,
-                                                   Access& access, const Clock& clock,
-                                                   Logger& logger,
+                                                   Access& access, Tracer& tracer,
+                                                   const Clock& clock, Logger& logger,
                                                    std::function<std::string()> new_id);
   virtual ~GrpcServer() = default;  // as Shutdown()
 

@@ -66,8 +66,8 @@ class GrpcServerTest : public testing::Test {
   ~GrpcServerTest() override { embedder_->released = true; }
 
   void Start() {
-    auto server = GrpcServer::Start(options_, gateway_, metrics_, access_, clock_, *logger_,
-                                    [] { return std::string("call"); });
+    auto server = GrpcServer::Start(options_, gateway_, metrics_, access_, tracer_, clock_,
+                                    *logger_, [] { return std::string("call"); });
     ASSERT_TRUE(server) << server.error().ToString();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel("127.0.0.1:" + std::to_string(server_->port()),
@@ -108,6 +108,7 @@ class GrpcServerTest : public testing::Test {
   Metrics metrics_;
   Access access_{settings_.server, std::make_shared<const KeyRing>(), clock_};
   std::unique_ptr<Logger> logger_ = MakeNullLogger();
+  Tracer tracer_{{}, nullptr, *logger_};
   GrpcServerOptions options_;
   std::unique_ptr<GrpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -350,12 +351,12 @@ TEST_F(GrpcServerTest, ShutdownCutsOffWhatTakesTooLong) {
 TEST_F(GrpcServerTest, ATakenPortAndABadAddressAreClearErrors) {
   Start();
   options_.port = server_->port();
-  const auto second = GrpcServer::Start(options_, gateway_, metrics_, access_, clock_, *logger_,
-                                        [] { return std::string("call"); });
+  const auto second = GrpcServer::Start(options_, gateway_, metrics_, access_, tracer_, clock_,
+                                        *logger_, [] { return std::string("call"); });
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kFailedPrecondition) << second.error().ToString();
   options_.bind = "localhost";
-  EXPECT_EQ(GrpcServer::Start(options_, gateway_, metrics_, access_, clock_, *logger_,
+  EXPECT_EQ(GrpcServer::Start(options_, gateway_, metrics_, access_, tracer_, clock_, *logger_,
                               [] { return std::string("call"); })
                 .error()
                 .where,

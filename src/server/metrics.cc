@@ -157,6 +157,12 @@ struct Metrics::Impl {
       Family("garrison_shared_sequences_total",
              "Sequences not computed, because an equal one was under way.");
 
+  prometheus::Family<prometheus::Gauge>& pass_waiting =
+      prometheus::BuildGauge()
+          .Name("garrison_sequences_waiting")
+          .Help("Sequences that wait for a pass, when the last one began.")
+          .Register(registry);
+
   prometheus::Family<prometheus::Counter>& Family(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
   }
@@ -234,6 +240,7 @@ void Metrics::CountPass(const std::string& model, const PassCounts& since) {
   all.pass_sequences.Add(labels).Increment(sequences);
   all.pass_tokens.Add(labels).Increment(tokens);
   all.pass_shared.Add(labels).Increment(static_cast<double>(since.shared));
+  all.pass_waiting.Add(labels).Set(static_cast<double>(since.waiting));
 }
 
 void Metrics::AddGauge(const std::string& name, const std::string& help,
