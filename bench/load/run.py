@@ -50,6 +50,17 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
+def measure_floor(options, rate):
+    """A round trip to a server that does nothing, under the same arrivals."""
+    floor = subprocess.Popen([sys.executable, HERE / "floor.py"], stdout=subprocess.PIPE, text=True)
+    try:
+        return run_load(options.generator, int(floor.stdout.readline()), "open", BODY, PATH, rate=rate, seconds=10,
+                        connections=CONNECTIONS)
+    finally:
+        floor.kill()
+        floor.wait()
+
+
 def measure_service(options, report):
     alone, batched = engine_rate(options)
     with Service(options.garrison, "--model", options.model, "--dtype", "int8", **MANY) as service:
@@ -61,6 +72,7 @@ def measure_service(options, report):
         pathlib.Path(service.access_file).write_text("", encoding="utf-8")
         half = run_load(options.generator, service.port, "open", BODY, PATH, rate=saturated / 2, seconds=10,
                         connections=CONNECTIONS)
+        floor = measure_floor(options, saturated / 2)
         lines = [line for line in service.access_lines() if line["status"] == 200]
         model_ms = [line["queue_ms"] + line["inference_ms"] for line in lines]
         passes = service.metric("garrison_pass_sequences_total") / service.metric("garrison_passes_total")
@@ -73,8 +85,10 @@ def measure_service(options, report):
             f"| at half of that, constant arrival | p50 {half['p50_ms']:.2f}, p99 {half['p99_ms']:.2f}, p99.9 "
             f"{half['p999_ms']:.2f} ms | {half['answered']} answers, {half['lost']} lost |",
             f"| of that in the model (queue and passes) | p50 {percentile(model_ms, .5):.2f}, p99 {percentile(model_ms, .99):.2f} ms | "
-            f"HTTP adds **{half['p50_ms'] - percentile(model_ms, .5):.2f} ms** (p50), "
-            f"**{half['p99_ms'] - percentile(model_ms, .99):.2f} ms** (p99) |",
+            f"beside it each request took **{half['overhead_p50_ms']:.2f} ms** (p50), "
+            f"**{half['overhead_p99_ms']:.2f} ms** (p99): client, HTTP, workers |",
+            f"| a server that does nothing, same arrivals and sizes | p50 {floor['p50_ms']:.2f}, p99 {floor['p99_ms']:.2f} ms | what a round "
+            "trip costs on this machine |",
             f"| one text at a time, one thread, engine alone | {1000 / alone:.2f} ms | |"]
     return saturated
 
