@@ -23,8 +23,9 @@ constexpr std::chrono::seconds kSilence{60};
 // Uniform in [0, 1): the first 52 bits of a trace's random id, so that all services that sample
 // with the same ratio record the same traces.
 double Fraction(std::string_view trace_id) {
+  const std::string_view digits = trace_id.substr(0, 13);
   std::uint64_t bits = 0;
-  std::from_chars(trace_id.data(), trace_id.data() + 13, bits, 16);
+  std::from_chars(digits.data(), digits.data() + digits.size(), bits, 16);
   return static_cast<double>(bits) / static_cast<double>(std::uint64_t{1} << 52);
 }
 
