@@ -64,7 +64,7 @@ def main():
         port_file = pathlib.Path(folder) / "port"
         start = time.perf_counter()
         process = subprocess.Popen([binary, "serve", "--port", "0", "--port-file", port_file,
-                                    "--set", "log.level=warning",
+                                    "--set", "log.level=warning", "--set", "cache.memory_bytes=0",
                                     "--set", "limits.conversation_turns=1000000"])
         while not port_file.exists():
             time.sleep(0.0005)

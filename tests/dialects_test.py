@@ -35,7 +35,9 @@ class Dialects(Service):
     """The service with the small models of a folder."""
 
     def __init__(self, root, *flags):
-        super().__init__(BINARY, "--dtype", "f32", *flags, **{"engine.models_folder": os.path.join(root, "models")})
+        # Without the cache: metrics say what the models computed.
+        super().__init__(BINARY, "--dtype", "f32", *flags,
+                         **{"engine.models_folder": os.path.join(root, "models"), "cache.memory_bytes": 0})
 
     def ask(self, method, path, body=None, **headers):
         """Status, headers in lower case, and the body: JSON where it is, else text."""

@@ -12,9 +12,9 @@ PATIENCE = 120
 
 class Service:
     """A running service; `flags` go to `garrison serve`, `settings` become --set flags. With `grpc` it has a
-    grpc_port too."""
+    grpc_port too; `port` 0 takes a free one."""
 
-    def __init__(self, binary, *flags, grpc=False, environment=None, **settings):
+    def __init__(self, binary, *flags, grpc=False, environment=None, port=0, **settings):
         self.folder = tempfile.TemporaryDirectory()
         port_file, grpc_port_file = (os.path.join(self.folder.name, name) for name in ("port", "grpc-port"))
         self.access_file = os.path.join(self.folder.name, "access.jsonl")
@@ -23,7 +23,7 @@ class Service:
         if grpc:
             flags += ("--grpc-port", "0", "--grpc-port-file", grpc_port_file)
         sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-        self.process = subprocess.Popen([binary, "serve", "--port", "0", "--port-file", port_file, *sets, *flags],
+        self.process = subprocess.Popen([binary, "serve", "--port", str(port), "--port-file", port_file, *sets, *flags],
                                         stderr=self.log, env=environment)
         end = time.monotonic() + PATIENCE
         while not (os.path.exists(port_file) and os.path.getsize(port_file)):

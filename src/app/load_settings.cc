@@ -14,6 +14,7 @@ namespace garrison {
 namespace {
 
 constexpr std::uint64_t kFileBytesMax = 1 << 20;
+constexpr std::string_view kOwnPrefix = "GARRISON_";
 constexpr const char* kDefaultFile = "garrison.toml";
 
 struct Entry {
@@ -109,13 +110,53 @@ Result<> ApplyFile(const SettingsRequest& request, const Variables& variables,
   return ApplyToml(text, file, loaded);
 }
 
+struct Alias {
+  std::string_view variable;
+  std::string_view setting;
+};
+
+// What vendors' own tools call it. GARRISON_... wins where both are set.
+constexpr std::array kAliases = {
+    Alias{"EMBEDDINGS_PROVIDER", "embeddings.provider"},
+    Alias{"EMBEDDINGS_MODEL", "embeddings.model"},
+    Alias{"OPENAI_API_KEY", "openai.api_key"},
+    Alias{"OPENAI_BASE_URL", "openai.base_url"},
+    Alias{"OPENAI_ORG_ID", "openai.organization"},
+    Alias{"OPENAI_PROJECT_ID", "openai.project"},
+    Alias{"HF_TOKEN", "huggingface.token"},
+    Alias{"AZURE_OPENAI_ENDPOINT", "azure.endpoint"},
+    Alias{"AZURE_OPENAI_API_KEY", "azure.api_key"},
+    Alias{"AWS_DEFAULT_REGION", "bedrock.region"},
+    Alias{"AWS_REGION", "bedrock.region"},  // after the one above: it wins
+    Alias{"AWS_BEARER_TOKEN_BEDROCK", "bedrock.bearer_token"},
+    Alias{"AWS_ACCESS_KEY_ID", "bedrock.access_key_id"},
+    Alias{"AWS_SECRET_ACCESS_KEY", "bedrock.secret_access_key"},
+    Alias{"AWS_SESSION_TOKEN", "bedrock.session_token"},
+    Alias{"AWS_PROFILE", "bedrock.profile"},
+    Alias{"AWS_SHARED_CREDENTIALS_FILE", "bedrock.credentials_file"},
+    Alias{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "bedrock.container_uri"},
+    Alias{"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "bedrock.container_path"},
+    Alias{"AWS_CONTAINER_AUTHORIZATION_TOKEN", "bedrock.container_token"},
+    Alias{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "bedrock.container_token_file"},
+    Alias{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "bedrock.metadata_endpoint"},
+    Alias{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "tracing.endpoint"},
+    Alias{"OTEL_EXPORTER_OTLP_HEADERS", "tracing.headers"},
+    Alias{"OTEL_SERVICE_NAME", "tracing.service_name"},
+};
+
 Result<> ApplyEnvironment(const Variables& variables, LoadedSettings& loaded) {
   std::map<std::string, std::string> names;  // variable -> setting
   VisitSettings(loaded.settings, [&](SettingField& field) {
     names.emplace(EnvironmentName(field.name), field.name);
   });
   std::vector<Entry> entries;
+  for (const Alias& alias : kAliases) {
+    const auto found = variables.find(std::string(alias.variable));
+    if (found == variables.end() || found->second.empty()) continue;
+    entries.push_back({std::string(alias.setting), found->second, "environment", found->first});
+  }
   for (const auto& [variable, value] : variables) {
+    if (!variable.starts_with(kOwnPrefix)) continue;
     const auto name = names.find(variable);
     if (name != names.end()) {
       entries.push_back({name->second, value, "environment", variable});
@@ -128,6 +169,12 @@ Result<> ApplyEnvironment(const Variables& variables, LoadedSettings& loaded) {
 }
 
 }  // namespace
+
+bool IsSettingsVariable(std::string_view name) {
+  return name.starts_with(kOwnPrefix) ||
+         std::any_of(kAliases.begin(), kAliases.end(),
+                     [&](const Alias& alias) { return alias.variable == name; });
+}
 
 Result<> ApplyToml(std::string_view text, const std::string& name, LoadedSettings& loaded) {
   toml::table table;

@@ -10,8 +10,12 @@
 
 namespace garrison {
 
-// The environment variables whose names begin with GARRISON_.
+// Environment variables: those for which IsSettingsVariable().
 using Variables = std::map<std::string, std::string>;
+
+// True for GARRISON_..., and for the names that vendors' own tools have for a setting
+// (OPENAI_API_KEY).
+bool IsSettingsVariable(std::string_view name);
 
 // INVALID_ARGUMENT (where: "FILE:LINE NAME", the variable, or "--set NAME") for a wrong value or an
 // unknown name; NOT_FOUND when a file was named that does not exist.

@@ -84,6 +84,40 @@ TEST_F(LoadSettingsTest, AVariableThatNamesNoSettingIsPointedOut) {
   EXPECT_NE(loaded->warnings[0].find("GARRISON_SERVER_PROT"), std::string::npos);
 }
 
+TEST_F(LoadSettingsTest, VendorsOwnVariablesAreSettingsToo) {
+  environment_ = {{"EMBEDDINGS_PROVIDER", "openai"},
+                  {"OPENAI_API_KEY", "sk-1"},
+                  {"OPENAI_BASE_URL", "http://127.0.0.1:1/v1"},
+                  {"AWS_DEFAULT_REGION", "eu-west-1"},
+                  {"AWS_REGION", "us-east-1"},
+                  {"HF_TOKEN", ""}};
+  auto loaded = Load({});
+  ASSERT_TRUE(loaded) << loaded.error().ToString();
+  EXPECT_TRUE(loaded->warnings.empty());
+  EXPECT_EQ(loaded->settings.providers.embeddings.provider, "openai");
+  EXPECT_EQ(loaded->settings.providers.openai.api_key, "sk-1");
+  EXPECT_EQ(loaded->settings.providers.bedrock.region, "us-east-1");
+  environment_["GARRISON_EMBEDDINGS_PROVIDER"] = "local";
+  EXPECT_EQ(Load({})->settings.providers.embeddings.provider, "local");
+  environment_["EMBEDDINGS_PROVIDER"] = "acme";
+  EXPECT_EQ(Load({}).error().where, "EMBEDDINGS_PROVIDER");
+  EXPECT_TRUE(IsSettingsVariable("OPENAI_API_KEY"));
+  EXPECT_TRUE(IsSettingsVariable("GARRISON_ANYTHING"));
+  EXPECT_FALSE(IsSettingsVariable("PATH"));
+}
+
+TEST_F(LoadSettingsTest, AProviderWithoutItsKeyIsNamed) {
+  for (const auto& [provider, where] :
+       std::map<std::string, std::string>{{"openai", "openai.api_key"},
+                                          {"huggingface", "huggingface.token"},
+                                          {"bedrock", "bedrock.region"},
+                                          {"azure", "azure.endpoint"},
+                                          {"custom", "custom.base_url"}}) {
+    environment_["GARRISON_EMBEDDINGS_PROVIDER"] = provider;
+    EXPECT_EQ(Load({}).error().where, where);
+  }
+}
+
 TEST_F(LoadSettingsTest, AHugeFileIsRefused) {
   EXPECT_EQ(Load({File(std::string(2 << 20, '#')), {}}).error().code, Code::kResourceExhausted);
 }

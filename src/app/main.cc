@@ -116,12 +116,12 @@ Result<> Serve(const Settings& settings, const ServeOptions& options) {
 // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
 const char* Variable(const char* name) { return std::getenv(name); }
 
-Variables GarrisonVariables() {
+Variables SettingsVariables() {
   Variables variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const std::size_t equals = text.find('=');
-    if (!text.starts_with("GARRISON_") || equals == std::string_view::npos) continue;
+    if (equals == std::string_view::npos || !IsSettingsVariable(text.substr(0, equals))) continue;
     variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   return variables;
@@ -148,7 +148,7 @@ int main(int argc, char** argv) {
       isatty(STDIN_FILENO) == 1,
       WantsColor(),
       [](const SettingsRequest& request) {
-        return LoadLayeredSettings(request, GarrisonVariables());
+        return LoadLayeredSettings(request, SettingsVariables());
       },
       Serve,
       isatty(STDERR_FILENO) == 1,

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "app/served_models.h"
 #include "base/cpu.h"
 #include "base/cpu_features.h"
 #include "base/hash.h"
@@ -140,7 +141,7 @@ GrpcServerOptions GrpcOptions(const Settings& settings, std::size_t threads) {
 class RunningService final : public Service {
  public:
   RunningService(const Settings& settings, std::unique_ptr<Metrics> metrics,
-                 std::unique_ptr<ModelCatalog> models, std::shared_ptr<const Embedder> embedder,
+                 std::unique_ptr<ServedModels> models, std::shared_ptr<const Embedder> embedder,
                  std::unique_ptr<GuardMonitor> monitor, KeyRing keys,
                  std::unique_ptr<AccessLog> access_log, std::unique_ptr<Tracer> tracer,
                  const Clock& clock, Logger& logger)
@@ -149,7 +150,7 @@ class RunningService final : public Service {
         embedder_(std::move(embedder)),
         monitor_(std::move(monitor)),
         sessions_(settings.guard, settings.limits, clock, RandomId),
-        gateway_(*models_, *monitor_, sessions_, settings, clock),
+        gateway_(models_->catalog(), *monitor_, sessions_, settings, clock),
         access_(settings.server, std::make_shared<const KeyRing>(std::move(keys)), clock),
         access_log_(std::move(access_log)),
         tracer_(std::move(tracer)),
@@ -238,7 +239,7 @@ class RunningService final : public Service {
   }
 
   const std::unique_ptr<Metrics> metrics_;
-  const std::unique_ptr<ModelCatalog> models_;
+  const std::unique_ptr<ServedModels> models_;
   const std::shared_ptr<const Embedder> embedder_;
   const std::unique_ptr<GuardMonitor> monitor_;
   GuardSessions sessions_;
@@ -272,18 +273,21 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
 
   auto metrics = std::make_unique<Metrics>();
   ASSIGN_OR_RETURN(
-      std::unique_ptr<ModelCatalog> models,
+      std::unique_ptr<ModelCatalog> local,
       OpenLocalModels(settings.engine, UnnamedModel::kFirstAble,
                       [metrics = metrics.get()](const std::string& model, const PassCounts& since) {
                         metrics->CountPass(model, since);
                       }));
-  ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder, models->FindEmbedder(""));
+  // The guard's own: no text leaves the machine for it, whoever embeds for clients.
+  ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder, local->FindEmbedder(""));
   ASSIGN_OR_RETURN(std::optional<Projection> projection,
                    LoadProjection(settings.guard.projection,
                                   static_cast<std::uint64_t>(settings.limits.file_bytes)));
   ASSIGN_OR_RETURN(std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(*embedder, settings.guard, std::move(projection)));
-  for (const ModelStatus& model : models->List()) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ServedModels> models,
+                   ServedModels::Open(settings, std::move(local), *metrics, clock, logger));
+  for (const ModelStatus& model : models->catalog().List()) {
     for (const std::string& warning : model.info.warnings) logger.Warning("{}", warning);
   }
   logger.Info("model {} ({} dimensions), guard space {}, {} worker threads, {}",

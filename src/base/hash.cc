@@ -1,7 +1,7 @@
 #include "base/hash.h"
 
-#include <fmt/core.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/check.h"
 
@@ -19,19 +19,42 @@ void Sha256::Update(std::span<const std::byte> data) {
 
 void Sha256::Update(std::string_view text) { Update(std::as_bytes(std::span(text))); }
 
-std::string Sha256::FinishHex() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
+Sha256Digest Sha256::Finish() {
+  Sha256Digest digest;
   unsigned int size = 0;
-  CHECK(EVP_DigestFinal_ex(context_.get(), digest, &size) == 1 && size == 32);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+  CHECK(EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(digest.data()),
+                           &size) == 1 &&
+        size == digest.size());
+  return digest;
 }
+
+std::string Sha256::FinishHex() { return ToHex(Finish()); }
 
 std::string Sha256Hex(std::string_view text) {
   Sha256 sha;
   sha.Update(text);
   return sha.FinishHex();
+}
+
+Sha256Digest HmacSha256(std::span<const std::byte> key, std::string_view text) {
+  Sha256Digest mac;
+  unsigned int size = 0;
+  CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+             reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+             reinterpret_cast<unsigned char*>(mac.data()), &size) != nullptr &&
+        size == mac.size());
+  return mac;
+}
+
+std::string ToHex(std::span<const std::byte> bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(2 * bytes.size());
+  for (const std::byte byte : bytes) {
+    hex += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    hex += kDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+  return hex;
 }
 
 }  // namespace garrison

@@ -26,5 +26,15 @@ TEST(Sha256, SplitUpdatesGiveTheSameDigest) {
   }
 }
 
+// RFC 4231, test cases 2 and 6.
+TEST(HmacSha256, KnownAnswers) {
+  const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  EXPECT_EQ(ToHex(HmacSha256(bytes("Jefe"), "what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_EQ(ToHex(HmacSha256(bytes(std::string(131, '\xaa')),
+                             "Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 }  // namespace
 }  // namespace garrison

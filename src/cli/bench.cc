@@ -96,7 +96,7 @@ Result<> Bench(CommandContext& context, const BenchFlags& flags) {
   if (flags.memory) return BenchMemory(context, loaded.settings, json);
   if (!cells.empty()) return BenchGrid(context, loaded.settings, cells, json);
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
-                   OpenEmbedder(context, loaded.settings));
+                   OpenLocalEmbedder(context, loaded.settings));
   ASSIGN_OR_RETURN(const std::vector<Timing> timings, MeasureAll(loaded.settings, *embedder));
   std::ostream& out = context.environment.out;
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();

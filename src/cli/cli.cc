@@ -56,11 +56,13 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
       "  garrison serve\n"
       "`garrison VERB --help` tells more about one verb.");
 
-  CommandContext context{environment, {}, {}};
+  CommandContext context{environment, {}, {}, {}};
   AddGlobalFlags(app, context.settings_request);
   AddServe(app, context);
   AddEmbed(app, context);
   AddSimilarity(app, context);
+  AddCompare(app, context);
+  AddAdapter(app, context);
   AddTokenize(app, context);
   AddRerank(app, context);
   AddClassify(app, context);
@@ -68,6 +70,7 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddBench(app, context);
   AddModels(app, context);
   AddKeys(app, context);
+  AddCache(app, context);
   AddConfig(app, context);
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->footer("Example:\n  garrison version");

@@ -1,11 +1,43 @@
 #include "cli/command.h"
 
+#include <filesystem>
 #include <utility>
 
+#include "providers/attempt_gate.h"
+#include "providers/providers.h"
+
 namespace garrison {
+namespace {
+
+bool IsVendor(const std::string& model) {
+  std::error_code ignored;  // a folder of that name is meant as a folder
+  return NamesProvider(model) && !std::filesystem::is_directory(model, ignored);
+}
+
+Result<std::shared_ptr<const Embedder>> OpenVendor(const CommandContext& context,
+                                                   const Settings& settings,
+                                                   const std::string& source) {
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<Providers> providers,
+      Providers::Create(settings.providers, std::make_shared<CountingGate>(), context.clock));
+  ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder, providers->Open(source));
+  for (const std::string& warning : embedder->info().warnings) {
+    context.environment.err << "warning: " << warning << "\n";
+  }
+  if (embedder->info().dimension == 0) {
+    EmbedRequest request;
+    request.inputs.emplace_back("dimension");
+    RETURN_IF_ERROR(embedder->Embed(request, RequestContext{}));
+  }
+  return embedder;
+}
+
+}  // namespace
 
 void AddModelFlags(CLI::App& verb, ModelFlags& flags) {
-  verb.add_option("--model", flags.model, "Model name or folder (default: engine.model)");
+  verb.add_option(
+      "--model", flags.model,
+      "Model name or folder (default: engine.model); for texts also PROVIDER or PROVIDER/MODEL");
   verb.add_option("--dtype", flags.dtype,
                   "Arithmetic; builtin:lexical computes the same bytes under each")
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
@@ -35,7 +67,11 @@ Result<LoadedSettings> LoadSettings(const CommandContext& context) {
 
 Result<LoadedSettings> LoadSettings(const CommandContext& context, const ModelFlags& flags) {
   SettingsRequest request = context.settings_request;
-  if (!flags.model.empty()) request.flags.emplace_back("engine.model", flags.model);
+  if (!flags.model.empty()) {
+    request.flags.emplace_back("engine.model", flags.model);
+    // Who names a model means it, whoever embeds otherwise.
+    request.flags.emplace_back("embeddings.provider", "local");
+  }
   if (flags.threads >= 0) {
     request.flags.emplace_back("engine.threads", std::to_string(flags.threads));
   }
@@ -69,6 +105,27 @@ Result<std::unique_ptr<ModelCatalog>> OpenModels(const CommandContext& context,
 
 Result<std::shared_ptr<const Embedder>> OpenEmbedder(const CommandContext& context,
                                                      const Settings& settings) {
+  const EmbeddingsSettings& embeddings = settings.providers.embeddings;
+  if (embeddings.provider != "local") {
+    return OpenVendor(
+        context, settings,
+        embeddings.provider + (embeddings.model.empty() ? "" : "/" + embeddings.model));
+  }
+  if (IsVendor(settings.engine.model)) return OpenVendor(context, settings, settings.engine.model);
+  return OpenLocalEmbedder(context, settings);
+}
+
+Result<std::shared_ptr<const Embedder>> OpenSource(const CommandContext& context,
+                                                   const Settings& settings,
+                                                   const std::string& source) {
+  if (IsVendor(source)) return OpenVendor(context, settings, source);
+  Settings own = settings;
+  own.engine.model = source;
+  return OpenLocalEmbedder(context, own);
+}
+
+Result<std::shared_ptr<const Embedder>> OpenLocalEmbedder(const CommandContext& context,
+                                                          const Settings& settings) {
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelCatalog> models,
                    OpenModels(context, settings.engine));
   return models->FindEmbedder("");

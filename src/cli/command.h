@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "cli/environment.h"
 #include "core/model_catalog.h"
@@ -20,6 +21,7 @@ struct CommandContext {
   Environment& environment;
   SettingsRequest settings_request;
   Result<> outcome;
+  SystemClock clock = {};
 };
 
 // Flags of every verb that runs a model.
@@ -50,9 +52,17 @@ Result<std::unique_ptr<ModelCatalog>> OpenModels(const CommandContext& context,
                                                  const EngineSettings& engine);
 
 // The model of --model, or the default one, in one of its abilities. FAILED_PRECONDITION when it
-// does not have it.
+// does not have it. OpenEmbedder also takes vendors: --model openai/MODEL, or embeddings.provider
+// where there is no --model; it then embeds one word, to learn the dimension.
 Result<std::shared_ptr<const Embedder>> OpenEmbedder(const CommandContext& context,
                                                      const Settings& settings);
+// Of this machine alone.
+Result<std::shared_ptr<const Embedder>> OpenLocalEmbedder(const CommandContext& context,
+                                                          const Settings& settings);
+// SOURCE of `garrison compare`: a vendor ("openai", "openai/MODEL") or a model as --model names it.
+Result<std::shared_ptr<const Embedder>> OpenSource(const CommandContext& context,
+                                                   const Settings& settings,
+                                                   const std::string& source);
 Result<std::shared_ptr<const Reranker>> OpenReranker(const CommandContext& context,
                                                      const Settings& settings);
 Result<std::shared_ptr<const Classifier>> OpenClassifier(const CommandContext& context,
@@ -82,6 +92,8 @@ void AddRerank(CLI::App& app, CommandContext& context);
 void AddClassify(CLI::App& app, CommandContext& context);
 void AddSimilarity(CLI::App& app, CommandContext& context);
 void AddTokenize(CLI::App& app, CommandContext& context);
+void AddCompare(CLI::App& app, CommandContext& context);
+void AddAdapter(CLI::App& app, CommandContext& context);
 void AddGuard(CLI::App& app, CommandContext& context);
 void AddBench(CLI::App& app, CommandContext& context);
 void AddModels(CLI::App& app, CommandContext& context);
@@ -89,6 +101,7 @@ void AddModelsVerify(CLI::App& models, CommandContext& context);
 void AddConfig(CLI::App& app, CommandContext& context);
 void AddServe(CLI::App& app, CommandContext& context);
 void AddKeys(CLI::App& app, CommandContext& context);
+void AddCache(CLI::App& app, CommandContext& context);
 void AddCompletion(CLI::App& app, CommandContext& context);
 
 }  // namespace garrison

@@ -111,7 +111,8 @@ Result<> Check(CommandContext& context, const GuardFlags& flags) {
                          CheckInputSize({0, *side, std::nullopt}, settings.limits)));
     }
   }
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder, OpenEmbedder(context, settings));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
+                   OpenLocalEmbedder(context, settings));
   ASSIGN_OR_RETURN(std::optional<Projection> projection,
                    LoadProjection(settings.guard.projection, file_max));
   ASSIGN_OR_RETURN(const std::unique_ptr<GuardMonitor> monitor,
@@ -185,7 +186,7 @@ std::string HashedForm(const EmbedInput& input) {
 Result<> Train(CommandContext& context, const TrainFlags& flags) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
-                   OpenEmbedder(context, loaded.settings));
+                   OpenLocalEmbedder(context, loaded.settings));
   std::vector<float> rows;
   Sha256 texts_hash;
   std::size_t texts = 0;

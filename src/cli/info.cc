@@ -85,10 +85,16 @@ Result<> Serve(CommandContext& context, const ServeFlags& flags) {
   if (!flags.grpc_port.empty()) {
     context.settings_request.flags.emplace_back("server.grpc_port", flags.grpc_port);
   }
-  ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
-  return context.environment.serve(loaded.settings, {flags.port_file, flags.grpc_port_file, [&] {
-                                                       return LoadSettings(context, flags.model);
-                                                     }});
+  ModelFlags model = flags.model;
+  // One model among several here: who embeds is embeddings.provider's to say.
+  if (!model.model.empty()) {
+    context.settings_request.flags.emplace_back("engine.model", model.model);
+    model.model.clear();
+  }
+  ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, model));
+  return context.environment.serve(loaded.settings,
+                                   {flags.port_file, flags.grpc_port_file,
+                                    [&context, model] { return LoadSettings(context, model); }});
 }
 
 // The words that may follow `app`: its verbs and flags.

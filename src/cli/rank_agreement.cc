@@ -71,8 +71,33 @@ double Spearman(std::span<const double> a, std::span<const double> b) {
   return both / std::sqrt(square_a * square_b);
 }
 
+RankAgreement CompareRanks(const Rows& a, const Rows& b, std::size_t pair_rows) {
+  RankAgreement agreement;
+  const std::size_t rows = std::min(a.size(), pair_rows);
+  const std::size_t neighbours = std::min(kNeighbours, rows - 1);
+  std::vector<double> pairs_a, pairs_b;
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::vector<double> near_to_a = CosinesOf(a, i, rows), near_to_b = CosinesOf(b, i, rows);
+    const auto until = static_cast<std::ptrdiff_t>(i);
+    pairs_a.insert(pairs_a.end(), near_to_a.begin(), near_to_a.begin() + until);
+    pairs_b.insert(pairs_b.end(), near_to_b.begin(), near_to_b.begin() + until);
+    const std::vector<std::size_t> near_a = Neighbours(near_to_a, i, neighbours);
+    const std::vector<std::size_t> near_b = Neighbours(near_to_b, i, neighbours);
+    std::vector<std::size_t> shared;
+    std::set_intersection(near_a.begin(), near_a.end(), near_b.begin(), near_b.end(),
+                          std::back_inserter(shared));
+    same += shared.size();
+  }
+  agreement.spearman = Spearman(pairs_a, pairs_b);
+  agreement.knn_overlap =
+      neighbours == 0 ? 1 : static_cast<double>(same) / static_cast<double>(rows * neighbours);
+  return agreement;
+}
+
 VectorAgreement CompareVectors(const Rows& reference, const Rows& other, std::size_t pair_rows) {
   VectorAgreement agreement;
+  static_cast<RankAgreement&>(agreement) = CompareRanks(reference, other, pair_rows);
   std::vector<double> cosines;
   for (std::size_t i = 0; i < reference.size(); ++i) {
     cosines.push_back(std::clamp(Dot(reference.row(i), other.row(i)), -1.0, 1.0));
@@ -82,25 +107,6 @@ VectorAgreement CompareVectors(const Rows& reference, const Rows& other, std::si
   agreement.cosine_p1 = cosines[cosines.size() / 100];
   agreement.cosine_mean =
       std::accumulate(cosines.begin(), cosines.end(), 0.0) / static_cast<double>(cosines.size());
-
-  const std::size_t rows = std::min(reference.size(), pair_rows);
-  const std::size_t neighbours = std::min(kNeighbours, rows - 1);
-  std::vector<double> pairs_a, pairs_b;
-  std::size_t same = 0;
-  for (std::size_t i = 0; i < rows; ++i) {
-    const std::vector<double> a = CosinesOf(reference, i, rows), b = CosinesOf(other, i, rows);
-    pairs_a.insert(pairs_a.end(), a.begin(), a.begin() + static_cast<std::ptrdiff_t>(i));
-    pairs_b.insert(pairs_b.end(), b.begin(), b.begin() + static_cast<std::ptrdiff_t>(i));
-    const std::vector<std::size_t> near_a = Neighbours(a, i, neighbours);
-    const std::vector<std::size_t> near_b = Neighbours(b, i, neighbours);
-    std::vector<std::size_t> shared;
-    std::set_intersection(near_a.begin(), near_a.end(), near_b.begin(), near_b.end(),
-                          std::back_inserter(shared));
-    same += shared.size();
-  }
-  agreement.spearman = Spearman(pairs_a, pairs_b);
-  agreement.knn_overlap =
-      neighbours == 0 ? 1 : static_cast<double>(same) / static_cast<double>(rows * neighbours);
   return agreement;
 }
 

@@ -1,4 +1,4 @@
-// How well two runs of a model agree. Pure.
+// How well two runs of a model, or two models, agree. Pure.
 #pragma once
 
 #include <cstddef>
@@ -22,17 +22,25 @@ struct Rows {
   }
 };
 
-struct VectorAgreement {
-  // Over the cosines of each row with its counterpart; p1: one in a hundred is below.
-  double cosine_min = 0;
-  double cosine_p1 = 0;
-  double cosine_mean = 0;
+// Of two spaces, which need not have the same dimension.
+struct RankAgreement {
   // Of the cosines of all pairs of rows.
   double spearman = 0;
   // Mean share of the 10 nearest neighbours of a row that are the same. All rows if there are no
   // more than 10 others.
   double knn_overlap = 0;
 };
+
+struct VectorAgreement : RankAgreement {
+  // Over the cosines of each row with its counterpart; p1: one in a hundred is below.
+  double cosine_min = 0;
+  double cosine_p1 = 0;
+  double cosine_mean = 0;
+};
+
+// Both have the same number of rows, at least one. Looks at the first `pair_rows` rows only: it
+// costs the square of that.
+RankAgreement CompareRanks(const Rows& a, const Rows& b, std::size_t pair_rows);
 
 // Both have the same shape and at least one row. Pairs and neighbours look at the first `pair_rows`
 // rows only: they cost the square of that.

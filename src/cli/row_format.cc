@@ -8,6 +8,8 @@
 #include <iterator>
 #include <vector>
 
+#include "base/half.h"
+
 namespace garrison {
 namespace {
 
@@ -86,22 +88,6 @@ void AppendRow(const RowLayout& layout, const RowHead& head, std::span<const flo
     fmt::format_to(std::back_inserter(out), "{{\"index\":{},{},\"embedding\":[{}]}}\n", head.index,
                    head.tokens_json, fmt::join(exact, ","));
   }
-}
-
-std::uint16_t HalfOf(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = (bits >> 16) & 0x8000;
-  const std::uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return static_cast<std::uint16_t>(sign | 0x7e00);   // NaN
-  if (magnitude >= 0x477ff000) return static_cast<std::uint16_t>(sign | 0x7c00);  // 65520 and up
-  if (magnitude < 0x38800000) {
-    // Below 2^-14 a half counts in steps of 2^-24; the product with a power of two is exact.
-    const float steps = std::nearbyint(std::bit_cast<float>(magnitude) * 0x1p24F);
-    return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(steps));
-  }
-  const std::uint32_t rebased = magnitude - (112U << 23);
-  const std::uint32_t rounded = rebased + 0xfff + ((rebased >> 13) & 1);
-  return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
 }  // namespace garrison

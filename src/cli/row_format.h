@@ -35,7 +35,4 @@ std::string FileHeader(const RowLayout& layout, std::size_t rows);
 void AppendRow(const RowLayout& layout, const RowHead& head, std::span<const float> row,
                std::string& out);
 
-// IEEE 754 binary16, rounded to nearest, ties to even; too large becomes infinity.
-std::uint16_t HalfOf(float value);
-
 }  // namespace garrison

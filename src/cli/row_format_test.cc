@@ -11,43 +11,6 @@
 namespace garrison {
 namespace {
 
-float FloatOf(std::uint16_t half) {
-  const int exponent = (half >> 10) & 31;
-  const int mantissa = half & 1023;
-  float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
-                              : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-  if (exponent == 31) {
-    value = mantissa == 0 ? std::numeric_limits<float>::infinity()
-                          : std::numeric_limits<float>::quiet_NaN();
-  }
-  return (half & 0x8000) != 0 ? -value : value;
-}
-
-TEST(HalfOf, EveryHalfComesBack) {
-  for (std::uint32_t half = 0; half < 65536; ++half) {
-    const float value = FloatOf(static_cast<std::uint16_t>(half));
-    if (std::isnan(value)) {
-      EXPECT_TRUE(std::isnan(FloatOf(HalfOf(value))));
-    } else {
-      ASSERT_EQ(HalfOf(value), half);
-    }
-  }
-}
-
-TEST(HalfOf, RoundsToTheNearestAndTiesToEven) {
-  for (std::uint16_t half = 0; half < 0x7bff; ++half) {
-    const float low = FloatOf(half);
-    const float high = FloatOf(static_cast<std::uint16_t>(half + 1));
-    const float middle = (low + high) / 2;  // exact in float
-    ASSERT_EQ(HalfOf(middle), (half & 1) == 0 ? half : half + 1) << half;
-    ASSERT_EQ(HalfOf(std::nextafter(middle, 0.0F)), half);
-    ASSERT_EQ(HalfOf(std::nextafter(middle, 1e9F)), half + 1);
-  }
-  EXPECT_EQ(HalfOf(65519.996F), 0x7bff);
-  EXPECT_EQ(HalfOf(65520.0F), 0x7c00);
-  EXPECT_EQ(HalfOf(-1e30F), 0xfc00);
-}
-
 std::string Row(const RowLayout& layout, std::vector<float> row) {
   std::string out;
   AppendRow(layout, {7, 3, "\"tokens\":3"}, row, out);

@@ -26,6 +26,18 @@ struct EmbedRequest {
   std::optional<bool> normalize;
 };
 
+// Who made vectors that came from elsewhere, and at what price.
+struct Served {
+  std::string by;         // "openai/text-embedding-3-small"
+  unsigned attempts = 0;  // calls that left this machine, those that failed included
+  // In 1e-12 USD, of the answers; unset: not known.
+  std::optional<std::int64_t> cost_pusd;
+  bool tokens_estimated = false;  // the vendor does not count them
+  // Mapped here from another model's space: close to what `by` says is the model's, not the same.
+  // Nobody may keep it as that model's.
+  bool adapted = false;
+};
+
 struct Embeddings {
   std::size_t dimension = 0;
   // [inputs, dimension], row-major, in the order of the inputs.
@@ -35,6 +47,7 @@ struct Embeddings {
   // Tokens that each input has; more than `tokens` where it was truncated.
   std::vector<std::size_t> total_tokens;
   ComputeTimes times;
+  std::optional<Served> served;  // unset: made by this machine
 
   std::size_t size() const { return tokens.size(); }
   std::span<const float> row(std::size_t i) const {
@@ -65,6 +78,7 @@ struct ModelInfo {
   bool matryoshka = false;            // trained so that leading components work alone
   std::size_t working_bytes = 0;      // that all passes at once take at most; 0: next to nothing
   std::vector<std::string> warnings;  // sentences for the operator, about how it was loaded
+  std::string provider = "local";     // who computes it: this machine, or a service by its name
 };
 
 // Implementations are immutable after construction and safe to call from any number of threads.
@@ -86,6 +100,10 @@ class Embedder {
     static_cast<void>(context);
     return FailAt("model", Code::kUnimplemented, "{} has no vectors of single tokens", info().id);
   }
+  // Names all that decides a vector beside the request and info(): files, ways of computing. Equal
+  // for two embedders only if they give the same vectors. May read files when it is first called;
+  // an error means that nobody can tell, and that vectors must not be kept.
+  virtual Result<std::string> Content() const { return info().revision; }
 };
 
 }  // namespace garrison

@@ -113,6 +113,24 @@ void VisitLimits(LimitSettings& s, const Visitor& visit) {
           "Turns of one conversation");
 }
 
+void VisitCache(CacheSettings& s, const Visitor& visit) {
+  Integer(visit, "cache.memory_bytes", s.memory_bytes, 0, 1024 * kGiB,
+          "Memory for vectors that were computed or paid before; 0: none");
+  Text(
+      visit, "cache.file", s.file,
+      "SQLite file that keeps vectors over restarts; empty: none. Unused when database.url is set");
+  Integer(visit, "cache.bytes", s.bytes, 1, std::int64_t{1} << 50,
+          "Size of the vectors in the file or the database; those unused for longest go first");
+  Integer(visit, "cache.ttl_s", s.ttl_s, 0, std::int64_t{100} * 366 * 24 * 3600,
+          "Seconds a vector is kept; 0: until there is no room");
+  Text(visit, "cache.precision", s.precision,
+       "Of vectors in the file or the database; f16 takes half the room and rounds them",
+       {"f32", "f16"});
+  Text(visit, "cache.keep_text", s.keep_text,
+       "Whether the texts are kept beside their vectors; a look-up needs their hash only",
+       {"off", "on"});
+}
+
 void VisitGuard(GuardSettings& s, const Visitor& visit) {
   Real(visit, "guard.weight_r", s.weight_r, 0, 10, "wR: weight of the risk severity R");
   Real(visit, "guard.weight_v", s.weight_v, 0, 10, "wv: weight of the risk rate v");
@@ -247,7 +265,11 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
           "Size of that folder; the files unused for longest go first");
   Integer(visit, "engine.idle_ms", settings.engine.idle_ms, 1, kDayMs,
           "Time after which unused working memory goes back to the system");
+  VisitCache(settings.cache, visit);
+  Secret(visit, "database.url", settings.database.url,
+         "PostgreSQL that keeps vectors for several services: postgres://USER:PASSWORD@HOST/NAME");
   VisitGuard(settings.guard, visit);
+  VisitProviderSettings(settings.providers, visit);
   Text(visit, "log.level", settings.log.level, "Least serious lines on stderr",
        {"debug", "info", "warning", "error", "off"});
   Text(visit, "log.access_file", settings.log.access_file,
@@ -315,7 +337,13 @@ Result<> CheckSettings(const Settings& settings) {
     return FailAt("server.tls_client_ca", Code::kInvalidArgument,
                   "client certificates need TLS: set server.tls_certificate and server.tls_key");
   }
-  return {};
+  const std::string_view url = settings.database.url;
+  if (!url.empty() && !url.starts_with("postgres://") && !url.starts_with("postgresql://")) {
+    return FailAt("database.url", Code::kInvalidArgument,
+                  "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, got something else; a "
+                  "SQLite file belongs into cache.file");
+  }
+  return CheckProviderSettings(settings.providers);
 }
 
 Result<> CheckServing(const ServerSettings& server) {

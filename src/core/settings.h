@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "core/model_input.h"
+#include "core/provider_settings.h"
 
 namespace garrison {
 
@@ -112,11 +113,27 @@ struct TracingSettings {
   std::string ca_file;
 };
 
+struct CacheSettings {
+  std::int64_t memory_bytes = std::int64_t{64} << 20;
+  std::string file;
+  std::int64_t bytes = std::int64_t{10} << 30;
+  std::int64_t ttl_s = 0;
+  std::string precision = "f32";
+  std::string keep_text = "off";
+};
+
+struct DatabaseSettings {
+  std::string url;
+};
+
 struct Settings {
   ServerSettings server;
   LimitSettings limits;
   EngineSettings engine;
+  CacheSettings cache;
+  DatabaseSettings database;
   GuardSettings guard;
+  ProviderSettings providers;
   LogSettings log;
   TracingSettings tracing;
 };

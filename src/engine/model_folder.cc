@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxModulesBytes = 1 << 20;
 constexpr std::size_t kMaxModules = 32;
+constexpr const char* kOwnSettings = "garrison.json";
 constexpr std::size_t kMaxLabels = 100'000;
 // Tokenizers write this for "no limit".
 constexpr double kNoLimit = 1e9;
@@ -209,7 +210,7 @@ Result<> CheckLowerCase(const std::filesystem::path& transformer, const ModelFol
 }
 
 Result<> ReadOwnSettings(ModelFolder& folder) {
-  ASSIGN_OR_RETURN(const auto config, ModelConfig::ReadIfThere(folder.root / "garrison.json"));
+  ASSIGN_OR_RETURN(const auto config, ModelConfig::ReadIfThere(folder.root / kOwnSettings));
   if (!config) return {};
   ASSIGN_OR_RETURN(const std::string revision, config->Text("revision"));
   if (revision != folder.revision) return {};
@@ -283,6 +284,28 @@ Result<std::string> ModelFolder::FindPrompt(const std::string& prompt) const {
                 known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
 }
 
+Result<std::vector<std::filesystem::path>> ContentFiles(const std::filesystem::path& root) {
+  constexpr std::array kEndings = {".safetensors", ".json", ".txt", ".model"};
+  std::vector<std::filesystem::path> files;
+  std::error_code failed;
+  for (std::filesystem::recursive_directory_iterator it(root, failed), end; !failed && it != end;
+       it.increment(failed)) {
+    std::error_code none;
+    const std::filesystem::path& path = it->path();
+    if (it.depth() > 0 || path.filename().string().starts_with(".")) it.disable_recursion_pending();
+    // What `models verify` found shows in the way of computing.
+    if (!it->is_regular_file(none) || path.filename() == kOwnSettings) continue;
+    if (std::find(kEndings.begin(), kEndings.end(), path.extension()) != kEndings.end()) {
+      files.push_back(path);
+    }
+  }
+  if (failed) {
+    return FailAt(root.string(), Code::kNotFound, "cannot read the folder: {}", failed.message());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 Result<FolderPromise> ReadFolderPromise(const std::filesystem::path& root) {
   ModelFolder folder;
   folder.root = root;
@@ -302,7 +325,7 @@ Result<> WriteVerification(const ModelFolder& folder, const std::string& dtype,
                            const std::vector<std::string>& bf16_layers) {
   const nlohmann::ordered_json json = {
       {"revision", folder.revision}, {"verified_dtype", dtype}, {"bf16_layers", bf16_layers}};
-  return WriteFileAtomically(folder.root / "garrison.json", json.dump(1) + "\n");
+  return WriteFileAtomically(folder.root / kOwnSettings, json.dump(1) + "\n");
 }
 
 }  // namespace garrison

@@ -70,6 +70,10 @@ struct FolderPromise {
 };
 Result<FolderPromise> ReadFolderPromise(const std::filesystem::path& root);
 
+// The files of a model folder that can decide what it computes (weights, configuration, tokenizer),
+// in a fixed order. NOT_FOUND when the folder cannot be read.
+Result<std::vector<std::filesystem::path>> ContentFiles(const std::filesystem::path& root);
+
 // What `garrison models verify --write` found, kept beside the model as garrison.json; it counts
 // for the very weights it was measured on only.
 Result<> WriteVerification(const ModelFolder& folder, const std::string& dtype,

@@ -79,6 +79,7 @@ Result<std::shared_ptr<const SequenceModel>> SequenceModel::Load(ModelFolder fol
 SequenceModel::SequenceModel(ModelFolder folder, const Options& options)
     : folder_(std::move(folder)),
       compute_(options.compute),
+      memo_folder_(options.cache),
       team_(std::make_unique<WorkerTeam>(options.threads, ReadCpuBudget().cpus())),
       workspaces_(options.idle),
       passes_(std::make_unique<PassQueue>(
@@ -130,6 +131,17 @@ Result<> SequenceModel::LoadEncoder(const Options& options) {
 
 std::string SequenceModel::ComputeName() const {
   return fmt::format("cpu-{}-{}", ComputeTypeName(compute_.type), IsaName(encoder_->kernels().isa));
+}
+
+Result<std::string> SequenceModel::Content() const {
+  // Counts up when the same files give other vectors than before.
+  constexpr int kGeneration = 1;
+  ASSIGN_OR_RETURN(const std::vector<std::filesystem::path> files, ContentFiles(folder_.root));
+  ASSIGN_OR_RETURN(const std::string hash, ContentHash(files, memo_folder_));
+  std::vector<std::string> bf16_layers = compute_.bf16_layers;
+  std::sort(bf16_layers.begin(), bf16_layers.end());
+  return fmt::format("engine {}, files {}, {}, bf16 {}", kGeneration, hash, ComputeName(),
+                     fmt::join(bf16_layers, " "));
 }
 
 std::size_t SequenceModel::WorkingBytes() const {

@@ -73,6 +73,9 @@ class SequenceModel {
   std::string ComputeName() const;
   // Everything but the dimension and what the head says of itself.
   ModelInfo Info() const;
+  // Names everything that decides what it computes: its folder's files, the way of computing.
+  // Errors of ContentHash. Reads the files unless it is remembered what they hold.
+  Result<std::string> Content() const;
   // For layers of heads.
   const ComputeOptions& compute() const { return compute_; }
 
@@ -92,6 +95,7 @@ class SequenceModel {
 
   const ModelFolder folder_;
   const ComputeOptions compute_;
+  const std::filesystem::path memo_folder_;  // for ContentHash; empty: none
   std::unique_ptr<const Encoder> encoder_;
   std::unique_ptr<WorkerTeam> team_;  // own synchronisation
   const SystemClock clock_;

@@ -163,4 +163,9 @@ Result<Embeddings> TextEmbedder::Embed(const EmbedRequest& request,
   return out;
 }
 
+Result<std::string> TextEmbedder::Content() const {
+  std::call_once(content_once_, [this] { content_ = model_->Content(); });
+  return content_;
+}
+
 }  // namespace garrison

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
 #include "core/embedder.h"
@@ -22,6 +24,7 @@ class TextEmbedder final : public Embedder {
                            const RequestContext& context) const override;
   Result<TokenVectors> EmbedTokens(const EmbedRequest& request,
                                    const RequestContext& context) const override;
+  Result<std::string> Content() const override;
 
  private:
   Result<PreparedInputs> Prepare(const EmbedRequest& request) const;
@@ -32,6 +35,8 @@ class TextEmbedder final : public Embedder {
   const std::shared_ptr<const SequenceModel> model_;
   ModelInfo info_;
   std::vector<PackedLinear> dense_;
+  mutable std::once_flag content_once_;
+  mutable Result<std::string> content_;  // written once, under the flag
 };
 
 }  // namespace garrison

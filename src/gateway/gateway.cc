@@ -150,6 +150,7 @@ Result<SimilarityReply> Gateway::Similarity(std::string_view model, const std::s
   reply.tokens = embeddings.tokens;
   reply.total_tokens = embeddings.total_tokens;
   reply.times = embeddings.times;
+  reply.served = embeddings.served;
   reply.model = std::move(embedded->model);
   return reply;
 }

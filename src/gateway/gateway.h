@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,7 @@ struct SimilarityReply {
   std::vector<std::size_t> tokens;
   std::vector<std::size_t> total_tokens;
   ComputeTimes times;
+  std::optional<Served> served;  // as Embeddings
   ModelInfo model;
 };
 

@@ -214,6 +214,7 @@ class Exchange {
                        socket_->Read(buffer.data(), buffer.size(), wait_, until, stage));
       if (got == 0) return false;
       received_.append(buffer.data(), got);
+      if (progress_ != nullptr) progress_->received = true;
       starved_ = false;
     }
     boost::system::error_code error;

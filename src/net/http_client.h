@@ -59,6 +59,7 @@ struct HttpProgress {
   bool connected = false;  // also when a connection was used again
   bool reused = false;     // the connection; the peer may have closed it before it read anything
   bool sent = false;       // at least one byte of the request
+  bool received = false;   // at least one byte of the reply
   bool replied = false;    // status and headers came
   std::uint64_t body_bytes = 0;  // of the reply
 };

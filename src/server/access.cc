@@ -202,10 +202,12 @@ std::vector<HttpHeader> Access::CorsHeaders(const HttpRequest& request) const {
   std::vector<HttpHeader> headers = {{"Vary", "Origin"}};
   if (!IsAllowedOrigin(origin)) return headers;
   headers.push_back({"Access-Control-Allow-Origin", std::string(origin)});
-  headers.push_back({"Access-Control-Expose-Headers",
-                     "X-Request-ID, Retry-After, x-compute-type, x-compute-time, "
-                     "x-compute-characters, x-compute-tokens, x-total-time, x-tokenization-time, "
-                     "x-queue-time, x-inference-time, x-truncated-inputs"});
+  headers.push_back(
+      {"Access-Control-Expose-Headers",
+       "X-Request-ID, Retry-After, x-compute-type, x-compute-time, "
+       "x-compute-characters, x-compute-tokens, x-total-time, x-tokenization-time, "
+       "x-queue-time, x-inference-time, Server-Timing, x-truncated-inputs, x-served-by, "
+       "x-attempts, x-cost-usd, x-tokens-estimated, x-adapted"});
   if (request.method != "OPTIONS") return headers;
   headers.push_back({"Access-Control-Allow-Methods", "GET, POST"});
   const std::string_view wanted = request.header("Access-Control-Request-Headers");

@@ -163,6 +163,16 @@ void Api::Report(const Call& call, HttpResponse& response) const {
                   Fractional(work.times.tokenization), Fractional(work.times.queue),
                   Fractional(work.times.inference), Fractional(call.elapsed())));
   if (work.truncated > 0) add("x-truncated-inputs", std::to_string(work.truncated));
+  if (!work.served) return;
+  const Served& served = *work.served;
+  add("x-served-by", served.by);
+  add("x-attempts", std::to_string(served.attempts));
+  if (served.cost_pusd) {
+    constexpr std::int64_t kUsd = 1'000'000'000'000;
+    add("x-cost-usd", fmt::format("{}.{:012}", *served.cost_pusd / kUsd, *served.cost_pusd % kUsd));
+  }
+  if (served.tokens_estimated) add("x-tokens-estimated", "true");
+  if (served.adapted) add("x-adapted", "true");
 }
 
 HttpResponse Api::Run(const Route& route, Call& call) const {

@@ -7,6 +7,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <chrono>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,11 @@ struct Metrics::Impl {
     std::function<double()> read;
   };
 
+  struct ReadCounter {
+    prometheus::Counter* counter;
+    std::function<double()> read;
+  };
+
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& requests =
       prometheus::BuildCounter()
@@ -157,6 +163,15 @@ struct Metrics::Impl {
       Family("garrison_shared_sequences_total",
              "Sequences not computed, because an equal one was under way.");
 
+  prometheus::Family<prometheus::Counter>& cache_hits = Family(
+      "garrison_cache_hits_total", "Inputs whose vector was cached, or computed for another one.");
+  prometheus::Family<prometheus::Counter>& cache_misses =
+      Family("garrison_cache_misses_total", "Inputs whose vector had to be computed.");
+  prometheus::Family<prometheus::Counter>& cache_saved =
+      Family("garrison_cache_saved_tokens_total", "Tokens that hits did not have to compute.");
+  prometheus::Family<prometheus::Counter>& cache_saved_usd =
+      Family("garrison_cache_saved_usd_total", "What a vendor would have asked for those.");
+
   prometheus::Family<prometheus::Gauge>& pass_waiting =
       prometheus::BuildGauge()
           .Name("garrison_sequences_waiting")
@@ -176,6 +191,8 @@ struct Metrics::Impl {
                                                        .Help("Guarded turns by advised action.")
                                                        .Register(registry);
   std::vector<ReadGauge> gauges;
+  std::mutex counters_mutex;  // of reading them: an increment is a difference
+  std::vector<ReadCounter> counters;
 };
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
@@ -243,6 +260,22 @@ void Metrics::CountPass(const std::string& model, const PassCounts& since) {
   all.pass_waiting.Add(labels).Set(static_cast<double>(since.waiting));
 }
 
+void Metrics::CountCacheUse(const std::string& model, std::uint64_t hits, std::uint64_t misses,
+                            std::uint64_t saved_tokens, double saved_usd) {
+  const prometheus::Labels labels = {{"model", model}};
+  impl_->cache_hits.Add(labels).Increment(static_cast<double>(hits));
+  impl_->cache_misses.Add(labels).Increment(static_cast<double>(misses));
+  impl_->cache_saved.Add(labels).Increment(static_cast<double>(saved_tokens));
+  if (saved_usd > 0) impl_->cache_saved_usd.Add(labels).Increment(saved_usd);
+}
+
+void Metrics::AddCounter(const std::string& name, const std::string& help,
+                         std::function<double()> read) {
+  auto& counter =
+      prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add({});
+  impl_->counters.push_back({&counter, std::move(read)});
+}
+
 void Metrics::AddGauge(const std::string& name, const std::string& help,
                        std::function<double()> read) {
   auto& gauge = prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry).Add({});
@@ -250,6 +283,13 @@ void Metrics::AddGauge(const std::string& name, const std::string& help,
 }
 
 std::string Metrics::Text() const {
+  {
+    const std::lock_guard lock(impl_->counters_mutex);
+    for (const Impl::ReadCounter& entry : impl_->counters) {
+      const double since = entry.read() - entry.counter->Value();
+      if (since > 0) entry.counter->Increment(since);
+    }
+  }
   for (const Impl::ReadGauge& entry : impl_->gauges) entry.gauge->Set(entry.read());
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "core/compute_times.h"
+#include "core/embedder.h"
 #include "core/pass_counts.h"
 
 namespace garrison {
@@ -23,7 +25,8 @@ struct ModelWork {
   std::size_t truncated = 0;        // inputs of which the model did not read all
   std::size_t characters = 0;       // bytes of text
   ComputeTimes times;
-  std::string compute;  // "cpu-int8-avx2"
+  std::string compute;           // "cpu-int8-avx2"
+  std::optional<Served> served;  // as Embeddings
 };
 
 // Thread-safe.
@@ -46,6 +49,12 @@ class Metrics {
   // A pass of a model, as a PassListener learns of it.
   void CountPass(const std::string& model, const PassCounts& since);
 
+  // How one request found its vectors in the cache. `saved_usd` is 0 where no price is known.
+  void CountCacheUse(const std::string& model, std::uint64_t hits, std::uint64_t misses,
+                     std::uint64_t saved_tokens, double saved_usd);
+
+  // A count since the start that is kept elsewhere, read when the metrics are. Before serving only.
+  void AddCounter(const std::string& name, const std::string& help, std::function<double()> read);
   // A value that is read when the metrics are: connections, conversations. Before serving only.
   void AddGauge(const std::string& name, const std::string& help, std::function<double()> read);
 

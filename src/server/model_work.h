@@ -53,6 +53,7 @@ void Record(const Answer& answer, const ModelInfo& model, ModelWork& work) {
     if (answer.tokens[i] < answer.total_tokens[i]) ++work.truncated;
   }
   work.times = answer.times;
+  if constexpr (requires { answer.served; }) work.served = answer.served;
   work.compute = model.compute;
 }
 

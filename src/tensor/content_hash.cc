@@ -104,7 +104,9 @@ Result<std::string> ContentHash(std::span<const std::filesystem::path> files,
   const auto sealed = [&](const std::string& hash) {
     return hash + "\n" + stamp.text + Sha256Hex(hash + stamp.text) + "\n";
   };
-  const Result<std::string> known = ReadTextFile(memo, kMaxMemoBytes);
+  const bool remembers = !memo_folder.empty();
+  const Result<std::string> known =
+      remembers ? ReadTextFile(memo, kMaxMemoBytes) : Result<std::string>();
   if (known && known->size() > 64 && *known == sealed(known->substr(0, 64))) {
     return known->substr(0, 64);
   }
@@ -113,7 +115,7 @@ Result<std::string> ContentHash(std::span<const std::filesystem::path> files,
   for (const std::filesystem::path& path : paths) RETURN_IF_ERROR(HashFile(path, hash));
   const std::string content = hash.FinishHex();
   ASSIGN_OR_RETURN(const Stamp after, StampOf(paths));
-  if (after.text == stamp.text && stamp.changed_at + kTickSeconds <= began_at) {
+  if (remembers && after.text == stamp.text && stamp.changed_at + kTickSeconds <= began_at) {
     (void)WriteFileAtomically(memo, sealed(content));
   }
   return content;

@@ -47,7 +47,8 @@ OrderedJson ModelEntry(const ModelStatus& model, std::int64_t created) {
   if (model.state == ModelState::kFailed) entry["error"] = model.error;
   if (model.state != ModelState::kLoaded) return entry;
   entry["revision"] = model.info.revision;
-  if (model.embeds) entry["dimension"] = model.info.dimension;
+  // A vendor's is not known before its first answer.
+  if (model.embeds && model.info.dimension > 0) entry["dimension"] = model.info.dimension;
   if (model.info.max_tokens > 0) entry["max_tokens"] = model.info.max_tokens;
   if (model.classifies) entry["labels"] = model.labels;
   entry["compute"] = model.info.compute;
