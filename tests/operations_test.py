@@ -229,7 +229,8 @@ class Operations(unittest.TestCase):
                     time.sleep(0.05)
                 # All of them are gone, and nothing of them is left.
                 self.assertTrue(eventually(lambda: service.metric("garrison_connections_open") <= 1))
-                self.assertLess(service.resident_bytes(), 100 << 20)
+                if not os.environ.get("GARRISON_SANITIZED"):
+                    self.assertLess(service.resident_bytes(), 100 << 20)
                 self.assertEqual(service.stop(), 0)
 
 

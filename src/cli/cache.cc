@@ -1,10 +1,12 @@
 // `garrison cache`: the vectors that cache.file or database.url keeps.
 #include <fmt/chrono.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -118,14 +120,35 @@ Result<> CollectGarbage(CommandContext& context, const CacheFlags& flags) {
   return Print(context, line);
 }
 
+// An export may hold texts, so it is the owner's; and the one that was there before stays until the
+// new one is whole. A pipe or a device is written to as it is.
+Result<ExportCounts> ExportTo(const std::string& file, VectorTable& table) {
+  std::error_code error;
+  const bool as_it_is =
+      std::filesystem::exists(file, error) && !std::filesystem::is_regular_file(file, error);
+  const std::string written = as_it_is ? file : fmt::format("{}.{}.partial", file, getpid());
+  const auto write = [&]() -> Result<ExportCounts> {
+    ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(written, OutputFile::Readers::kOwner));
+    ASSIGN_OR_RETURN(
+        const ExportCounts counts,
+        ExportVectors(table, [&out](std::string_view bytes) { return out.Append(bytes); }));
+    RETURN_IF_ERROR(out.Sync());
+    return counts;
+  };
+  Result<ExportCounts> counts = write();
+  if (as_it_is) return counts;
+  if (counts) std::filesystem::rename(written, file, error);
+  if (counts && !error) return counts;
+  std::error_code ignored;
+  std::filesystem::remove(written, ignored);
+  if (!counts) return counts;
+  return FailAt(file, Code::kUnavailable, "cannot replace it: {}", error.message());
+}
+
 Result<> Export(CommandContext& context, const CacheFlags& flags) {
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context));
   ASSIGN_OR_RETURN(VectorTable table, OpenCache(loaded.settings));
-  ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(flags.file));
-  ASSIGN_OR_RETURN(const ExportCounts counts, ExportVectors(table, [&out](std::string_view bytes) {
-                     return out.Append(bytes);
-                   }));
-  RETURN_IF_ERROR(out.Sync());
+  ASSIGN_OR_RETURN(const ExportCounts counts, ExportTo(flags.file, table));
   return Print(context, {{"exported", counts.vectors},
                          {"file_bytes", counts.bytes},
                          {"damaged_left_out", counts.damaged}});

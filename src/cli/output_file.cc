@@ -42,8 +42,9 @@ OutputFile::~OutputFile() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<OutputFile> OutputFile::Create(const std::string& path) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+Result<OutputFile> OutputFile::Create(const std::string& path, Readers readers) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                      readers == Readers::kOwner ? 0600 : 0644);
   if (fd < 0) return SystemFailure(path, "write it");
   struct stat status{};
   const bool is_regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);

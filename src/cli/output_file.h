@@ -12,8 +12,9 @@ namespace garrison {
 // Errors name the file: NOT_FOUND (no such folder), PERMISSION_DENIED, UNAVAILABLE (disk full...).
 class OutputFile {
  public:
+  enum class Readers { kAll, kOwner };  // as far as the umask allows
   // Empties the file if there is one. A pipe or a device is written to as it is.
-  static Result<OutputFile> Create(const std::string& path);
+  static Result<OutputFile> Create(const std::string& path, Readers readers = Readers::kAll);
   // Keeps the first `size` bytes of a regular file and goes on after them. DATA_LOSS when it has
   // fewer.
   static Result<OutputFile> Continue(const std::string& path, std::uint64_t size);

@@ -88,7 +88,8 @@ struct UpstreamSettings {
   std::int64_t breaker_open_ms = 30'000;
   std::int64_t reply_bytes = std::int64_t{64} << 20;
   std::string proxy;
-  std::string no_proxy = "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2,169.254.170.23";
+  std::string no_proxy =
+      "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::23";
   std::string ca_file;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <fstream>
@@ -235,6 +237,30 @@ TEST_F(Sqlite, AFileThatIsDeletedUnderneathIsNoticedAndItsOwnerAloneMayRead) {
   std::filesystem::remove(file_);
   EXPECT_EQ(connection->Execute("SELECT * FROM t", {}).error().code, Code::kUnavailable);
   EXPECT_FALSE(connection->usable());
+}
+
+TEST_F(Sqlite, AnotherProcessThatComesAndGoesTakesNothingAwayFromThisOnesConnections) {
+  const auto first = OpenSqlite(file_, {}).value();
+  ASSERT_TRUE(first->ExecuteScript("CREATE TABLE t (i BIGINT)"));
+  const auto second = OpenSqlite(file_, {}).value();
+  ASSERT_TRUE(second->ExecuteScript("INSERT INTO t VALUES (1)"));
+  const pid_t child = fork();
+  if (child == 0) {
+    bool read = false;
+    {
+      auto other = OpenSqlite(file_, {});
+      read = other && (*other)->Execute("SELECT i FROM t", {}).has_value();
+    }
+    _exit(read ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  // Had it believed to be the last one, it would have removed what we still write to.
+  EXPECT_TRUE(std::filesystem::exists(file_ + "-wal"));
+  ASSERT_TRUE(first->ExecuteScript("INSERT INTO t VALUES (2)"));
+  const auto third = OpenSqlite(file_, {}).value();
+  EXPECT_EQ(third->Execute("SELECT i FROM t", {}).value().rows.size(), 2U);
 }
 
 TEST(Postgres, UrlsThatCannotBeUsedAreRefusedWithoutTheirPassword) {

@@ -102,10 +102,7 @@ class SqliteConnection final : public DbConnection {
       : file_(std::move(file)), options_(options) {}
 
   Result<> Open() {
-    // SQLite would make it readable by everybody.
-    const int fd =
-        options_.read_only ? -1 : open(file_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, kOwnerOnly);
-    if (fd >= 0) close(fd);
+    if (!options_.read_only) CreateForOwner();
     sqlite3* opened = nullptr;
     const int access = options_.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     const int status = sqlite3_open_v2(
@@ -156,6 +153,16 @@ class SqliteConnection final : public DbConnection {
   }
 
  private:
+  // SQLite would make it readable by everybody. Only a file that is new may be closed here: closing
+  // any descriptor of a file takes all the locks away that this process has on it, those of its
+  // other connections too (https://www.sqlite.org/howtocorrupt.html, 2.2).
+  void CreateForOwner() const {
+    static std::mutex creating;
+    const std::lock_guard lock(creating);
+    const int fd = open(file_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, kOwnerOnly);
+    if (fd >= 0) close(fd);
+  }
+
   Result<> Begin() override { return ExecuteScript("BEGIN IMMEDIATE"); }
   Result<> Commit() override { return ExecuteScript("COMMIT"); }
   void Rollback() override {

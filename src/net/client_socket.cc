@@ -197,7 +197,9 @@ Result<> ClientSocket::StartTls(SSL_CTX* tls, const std::string& host, const Wai
   X509_VERIFY_PARAM* verify = SSL_get0_param(ssl_.get());
   if (X509_VERIFY_PARAM_set1_ip_asc(verify, host.c_str()) != 1) {
     X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    SSL_set1_host(ssl_.get(), host.c_str());
+    if (SSL_set1_host(ssl_.get(), host.c_str()) != 1) {
+      return Fail(Code::kInternal, "OpenSSL has no memory");
+    }
     // OpenSSL's macro for this casts in C's way.
     SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
              const_cast<char*>(host.c_str()));

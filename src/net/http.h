@@ -21,6 +21,9 @@ struct HttpHeader {
 // The first header of that name, whatever its case; empty if there is none.
 std::string_view FindHeader(const std::vector<HttpHeader>& headers, std::string_view name);
 
+// "a%20b" -> "a b"; what is no escape stays.
+std::string PercentDecode(std::string_view text);
+
 struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // "/v1/models", percent-decoded, without the query

@@ -151,8 +151,8 @@ class Exchange {
         if (!more) return Cut("first_content");
       }
       if (progress_ != nullptr) progress_->replied = true;
-      // 101 would be another protocol, which nobody asked for.
-      if (parser_->get().result_int() >= 200 || parser_->get().result_int() == 101) return {};
+      if (parser_->get().result_int() == 101) return Broken("it changes to another protocol");
+      if (parser_->get().result_int() >= 200) return {};
     }
     return Broken("it answers 1xx without end");
   }
@@ -216,6 +216,11 @@ class Exchange {
       received_.append(buffer.data(), got);
       if (progress_ != nullptr) progress_->received = true;
       starved_ = false;
+    }
+    // Heads, sizes of chunks and trailers are what the parser waits to have whole.
+    if (received_.size() > kHeadBytesMax + kReadSize) {
+      return FailAt("reply", Code::kResourceExhausted, "{} sent a line longer than {} bytes", host_,
+                    kHeadBytesMax);
     }
     boost::system::error_code error;
     const std::size_t used = parser_->put(asio::buffer(received_), error);

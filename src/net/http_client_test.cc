@@ -235,7 +235,8 @@ TEST_F(HttpClientTest, WhatIsNotHttpIsAnError) {
        {"SSH-2.0-x\r\n\r\n", "HTTP/1.1 xyz OK\r\n\r\n", "\r\n\r\n\r\n\r\n\r\nnothing\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"}) {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"}) {
     ScriptedPeer peer([&](Peer& connection) {
       connection.Request();
       connection.Send(bytes);
@@ -254,7 +255,10 @@ TEST_F(HttpClientTest, HeadsAndBodiesHaveALimit) {
   const std::string chunk = "40\r\n" + std::string(64, 'x') + "\r\n";
   for (const std::string& bytes :
        {long_head, std::string("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n"),
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + chunk}) {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + chunk,
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(200'000, 'x'),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " +
+            std::string(200'000, 'x')}) {
     ScriptedPeer peer([&](Peer& connection) {
       connection.Request();
       connection.Send(bytes);

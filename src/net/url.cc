@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "net/http.h"
+
 namespace garrison {
 namespace {
 
@@ -20,20 +22,6 @@ int HexDigit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-std::string PercentDecode(std::string_view text) {
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && HexDigit(text[i + 1]) >= 0 &&
-        HexDigit(text[i + 2]) >= 0) {
-      decoded += static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]));
-      i += 2;
-    } else {
-      decoded += text[i];
-    }
-  }
-  return decoded;
 }
 
 tl::unexpected<Error> Bad(std::string_view what) {
@@ -119,7 +107,8 @@ Result<Url> ParseUrl(std::string_view text, UserInfo user_info) {
 bool IsExcepted(std::string_view host, std::string_view no_proxy) {
   while (!no_proxy.empty()) {
     const std::size_t comma = std::min(no_proxy.find(','), no_proxy.size());
-    const std::string entry = Lower(no_proxy.substr(0, comma));
+    std::string entry = Lower(no_proxy.substr(0, comma));
+    std::erase_if(entry, [](char c) { return c == ' ' || c == '\t'; });
     no_proxy.remove_prefix(std::min(comma + 1, no_proxy.size()));
     if (entry.empty()) continue;
     if (entry == "*" || entry == host) return true;

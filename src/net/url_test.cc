@@ -53,6 +53,7 @@ TEST(Url, ExceptionsFromTheProxy) {
   EXPECT_TRUE(IsExcepted("x", "*"));
   EXPECT_FALSE(IsExcepted("x", ""));
   EXPECT_FALSE(IsExcepted("x", ",,"));
+  EXPECT_TRUE(IsExcepted("169.254.169.254", "localhost, 169.254.169.254 ,x"));
 }
 
 }  // namespace

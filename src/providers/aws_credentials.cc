@@ -12,6 +12,8 @@
 namespace garrison {
 namespace {
 
+// After a failure nobody is asked again for so long.
+constexpr std::chrono::seconds kRest{2};
 constexpr std::uint64_t kFileBytesMax = 1 << 20;
 constexpr std::size_t kReplyBytesMax = 1 << 16;
 constexpr std::chrono::minutes kEarly{5};
@@ -116,20 +118,44 @@ AwsCredentialSource::AwsCredentialSource(const BedrockSettings& settings, std::s
       clock_(clock) {}
 
 Result<AwsCredentials> AwsCredentialSource::Get(const RequestContext& context) {
-  const std::lock_guard lock(mutex_);
-  const WallTime now = clock_.WallNow();
-  if (kept_ && kept_->expires && now < *kept_->expires - kEarly) return *kept_;
-  Result<AwsCredentials> fresh = Find(context);
-  if (!fresh) {
-    if (kept_ && kept_->expires && now < *kept_->expires) return *kept_;
-    return fresh;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    const WallTime now = clock_.WallNow();
+    const bool valid = kept_ && kept_->expires && now < *kept_->expires;
+    const bool resting = failed_ && clock_.Now() < try_again_;
+    if (valid && (now < *kept_->expires - kEarly || fetching_ || resting)) return *kept_;
+    if (!fetching_ && resting) return tl::unexpected(*failed_);
+    if (!fetching_) break;
+    changed_.wait_until(lock, context.stop, context.deadline, [this] { return !fetching_; });
+    RETURN_IF_ERROR(context.Check(clock_.Now()));
   }
-  if (fresh->expires && *fresh->expires <= now) {
-    return Fail(Code::kFailedPrecondition,
-                "the AWS credentials have expired already; is this machine's clock right?");
+  fetching_ = true;
+  lock.unlock();
+  Result<AwsCredentials> fresh = FindValid(context);
+  lock.lock();
+  fetching_ = false;
+  changed_.notify_all();
+  failed_.reset();
+  if (!fresh) {
+    // What this call gave up says nothing to the others.
+    if (context.Check(clock_.Now())) {
+      failed_ = fresh.error();
+      try_again_ = clock_.Now() + kRest;
+    }
+    if (kept_ && kept_->expires && clock_.WallNow() < *kept_->expires) return *kept_;
+    return fresh;
   }
   // Those without an end are cheap to read again, and may have been exchanged.
   kept_ = fresh->expires ? std::optional(*fresh) : std::nullopt;
+  return fresh;
+}
+
+Result<AwsCredentials> AwsCredentialSource::FindValid(const RequestContext& context) const {
+  ASSIGN_OR_RETURN(AwsCredentials fresh, Find(context));
+  if (fresh.expires && *fresh.expires <= clock_.WallNow()) {
+    return Fail(Code::kFailedPrecondition,
+                "the AWS credentials have expired already; is this machine's clock right?");
+  }
   return fresh;
 }
 

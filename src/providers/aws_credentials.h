@@ -2,6 +2,7 @@
 // environment), the shared credentials file, the container's endpoint, the machine's metadata.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -45,6 +46,7 @@ class AwsCredentialSource {
 
  private:
   Result<AwsCredentials> Find(const RequestContext& context) const;
+  Result<AwsCredentials> FindValid(const RequestContext& context) const;
   Result<AwsCredentials> FromContainer(const RequestContext& context) const;
   Result<AwsCredentials> FromMetadata(const RequestContext& context) const;
   Result<std::string> Ask(HttpCall call, const RequestContext& context) const;
@@ -54,8 +56,13 @@ class AwsCredentialSource {
   const bool file_is_named_;
   const std::shared_ptr<HttpClient> client_;
   const Clock& clock_;
-  std::mutex mutex_;  // guards kept_; held while they are fetched, so that only one call does
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  // Guarded by mutex_.
+  bool fetching_ = false;  // by one call; the others wait, or go on with what is kept
   std::optional<AwsCredentials> kept_;
+  std::optional<Error> failed_;  // the last time, until try_again_
+  SteadyTime try_again_;
 };
 
 }  // namespace garrison

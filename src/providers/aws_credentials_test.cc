@@ -58,6 +58,8 @@ TEST_F(AwsCredentialsTest, SettingsComeBeforeTheFile) {
 TEST_F(AwsCredentialsTest, WhatIsMissingIsNamed) {
   EXPECT_EQ(Get().error().code, Code::kFailedPrecondition);
   File(".aws/credentials", "[default]\nrole_arn = r\n");
+  EXPECT_EQ(Get().error().code, Code::kFailedPrecondition);  // nobody looks again so soon
+  clock_.Advance(std::chrono::seconds(3));
   EXPECT_EQ(Get().error().code, Code::kInvalidArgument);
   source_ = nullptr;
   settings_.profile = "none";
@@ -82,6 +84,9 @@ TEST_F(AwsCredentialsTest, ContainersAreAskedWithTheirToken) {
   client_->Reply(500);
   EXPECT_TRUE(Get());  // the old ones still hold
   EXPECT_EQ(client_->calls().size(), 2u);
+  EXPECT_TRUE(Get());  // and nobody asks again so soon
+  EXPECT_EQ(client_->calls().size(), 2u);
+  clock_.Advance(std::chrono::seconds(3));
   client_->Reply(
       200, R"({"AccessKeyId":"B","SecretAccessKey":"S","Expiration":"2026-01-01T02:00:00Z"})");
   EXPECT_EQ(Get()->access_key_id, "B");

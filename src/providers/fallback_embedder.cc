@@ -4,12 +4,19 @@
 #include <utility>
 #include <variant>
 
+#include "base/hash.h"
 #include "providers/failure.h"
 
 namespace garrison {
 namespace {
 
 constexpr std::chrono::minutes kLearnAgain{1};
+constexpr std::chrono::seconds kProveAgain{2};
+
+// Whoever runs a service decides what a model's name means there.
+std::string ContentOf(const Embedder& embedder) {
+  return Sha256Hex(embedder.Content().value_or(""));
+}
 
 Result<Embeddings> EmbedCounting(const Embedder& embedder, const EmbedRequest& request,
                                  const RequestContext& context, std::atomic<unsigned>& attempts) {
@@ -63,7 +70,9 @@ void FallbackEmbedder::Learn(const RequestContext& context) const {
     return;
   }
   learned_ = true;
-  if (const std::optional<Fingerprint> before = store_->Find(primary_->info())) {
+  taken->content = ContentOf(*primary_);
+  if (const std::optional<Fingerprint> before =
+          store_->Find(primary_->info(), ContentOf(*primary_))) {
     const Result<> same = CheckSameSpace(*before, *taken, options_.tolerance);
     if (same) return;
     logger_.Warning(
@@ -75,6 +84,7 @@ void FallbackEmbedder::Learn(const RequestContext& context) const {
     logger_.Warning("the fingerprint of {} is kept in memory alone: {}", info().id,
                     stored.error().ToString());
   }
+  ++space_;  // whatever was proved or refused was so by what was known before
 }
 
 Result<> FallbackEmbedder::Prove(Slot& slot, const RequestContext& context) const {
@@ -84,7 +94,7 @@ Result<> FallbackEmbedder::Prove(Slot& slot, const RequestContext& context) cons
     slot.adapter = &adapter;
     return {};
   }
-  const std::optional<Fingerprint> space = store_->Find(primary_->info());
+  const std::optional<Fingerprint> space = store_->Find(primary_->info(), ContentOf(*primary_));
   if (!space) {
     return Fail(
         Code::kFailedPrecondition,
@@ -97,20 +107,50 @@ Result<> FallbackEmbedder::Prove(Slot& slot, const RequestContext& context) cons
   return same;
 }
 
-Result<FallbackEmbedder::Way> FallbackEmbedder::Ready(Slot& slot,
-                                                      const RequestContext& context) const {
-  const std::lock_guard lock(slot.mutex);
-  if (slot.refused) return tl::unexpected(*slot.refused);
+Result<> FallbackEmbedder::Open(Slot& slot, const RequestContext& context) const {
   if (slot.embedder == nullptr) {
     ASSIGN_OR_RETURN(slot.embedder, slot.fallback.open());
   }
-  if (!slot.proved) {
-    RETURN_IF_ERROR(Prove(slot, context));
-    slot.proved = true;
-    logger_.Info("{} may stand in for {}: {}", slot.embedder->info().id, info().id,
-                 slot.adapter == nullptr ? "the same vector space" : "by an adapter");
+  RETURN_IF_ERROR(Prove(slot, context));
+  logger_.Info("{} may stand in for {}: {}", slot.embedder->info().id, info().id,
+               slot.adapter == nullptr ? "the same vector space" : "by an adapter");
+  return {};
+}
+
+Result<FallbackEmbedder::Way> FallbackEmbedder::Ready(Slot& slot,
+                                                      const RequestContext& context) const {
+  std::unique_lock lock(slot.mutex);
+  while (slot.busy) {
+    slot.changed.wait_until(lock, context.stop, context.deadline, [&] { return !slot.busy; });
+    RETURN_IF_ERROR(context.Check(clock_.Now()));
   }
-  return Way{slot.embedder, slot.adapter};
+  if (const std::uint64_t now = space_; slot.space != now) {
+    slot.space = now;
+    slot.proved = false;
+    slot.adapter = nullptr;
+    slot.refused.reset();
+    slot.failed.reset();
+  }
+  if (slot.refused) return tl::unexpected(*slot.refused);
+  if (slot.proved) return Way{slot.embedder, slot.adapter};
+  if (slot.failed && clock_.Now() < slot.try_again) return tl::unexpected(*slot.failed);
+  slot.busy = true;
+  lock.unlock();
+  Result<> opened = Open(slot, context);
+  lock.lock();
+  slot.busy = false;
+  slot.changed.notify_all();
+  slot.failed.reset();
+  if (opened) {
+    slot.proved = true;
+    return Way{slot.embedder, slot.adapter};
+  }
+  // What this request gave up says nothing to the others.
+  if (context.Check(clock_.Now())) {
+    slot.failed = opened.error();
+    slot.try_again = clock_.Now() + kProveAgain;
+  }
+  return tl::unexpected(std::move(opened).error());
 }
 
 Result<Embeddings> FallbackEmbedder::Ask(Slot& slot, const EmbedRequest& request,
@@ -136,7 +176,7 @@ Result<Embeddings> FallbackEmbedder::Ask(Slot& slot, const EmbedRequest& request
   rows.dimension = way.adapter->data().to.dimension;
   rows.served->adapted = true;
   if (request.dimensions && *request.dimensions < rows.dimension) {
-    CutRows(rows.values, rows.dimension, *request.dimensions);
+    CutRows(rows.values, rows.dimension, *request.dimensions, request.normalize != false);
   } else if (request.dimensions && *request.dimensions > rows.dimension) {
     return FailAt("dimensions", Code::kInvalidArgument, "expected at most {}, got {}",
                   rows.dimension, *request.dimensions);
@@ -160,7 +200,8 @@ Result<Embeddings> FallbackEmbedder::Embed(const EmbedRequest& request,
     RETURN_IF_ERROR(context.Check(clock_.Now()));
     Result<Embeddings> rows = Ask(*slot, request, context, attempts);
     if (rows) {
-      logger_.Warning("{} answered for {}: {}", rows->served->by, info().id, first.error().message);
+      // The vendor's own words may repeat what it was sent.
+      logger_.Warning("{} answered for {}: {}", rows->served->by, info().id, first.error().reason);
       return rows;
     }
     tried += fmt::format("; fallback {}: {}", slot->fallback.name, rows.error().message);

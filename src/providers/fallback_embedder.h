@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -50,7 +52,13 @@ class FallbackEmbedder final : public Embedder {
     explicit Slot(Fallback from) : fallback(std::move(from)) {}
 
     const Fallback fallback;
-    std::mutex mutex;  // guards the rest; held while it is opened and proved
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    // Guarded by mutex. While somebody opens and proves it, only they touch the rest.
+    bool busy = false;
+    std::uint64_t space = 0;      // of the primary, that the rest is about
+    std::optional<Error> failed;  // the last time, until try_again
+    SteadyTime try_again;
     std::shared_ptr<const Embedder> embedder;
     const Adapter* adapter = nullptr;
     bool proved = false;           // the same space, or an adapter
@@ -64,6 +72,7 @@ class FallbackEmbedder final : public Embedder {
   bool FallsBackOn(const Error& error) const;
   void Learn(const RequestContext& context) const;
   Result<Way> Ready(Slot& slot, const RequestContext& context) const;
+  Result<> Open(Slot& slot, const RequestContext& context) const;
   Result<> Prove(Slot& slot, const RequestContext& context) const;
   Result<Embeddings> Ask(Slot& slot, const EmbedRequest& request, const RequestContext& context,
                          std::atomic<unsigned>& attempts) const;
@@ -75,6 +84,8 @@ class FallbackEmbedder final : public Embedder {
   const FallbackOptions options_;
   const Clock& clock_;
   Logger& logger_;
+  // Changes whenever the primary turns out to have another vector space than was known.
+  mutable std::atomic<std::uint64_t> space_ = 0;
   mutable std::mutex learn_mutex_;  // guards the next two
   mutable bool learned_ = false;
   mutable std::optional<SteadyTime> learn_again_;

@@ -22,9 +22,11 @@ class OtherEmbedder final : public Embedder {
   std::size_t turn = 0;  // components are moved by so many
   float scale = 1;
   std::optional<FailureClass> broken;
+  std::string content;
   mutable int asked = 0;
 
   const ModelInfo& info() const override { return info_; }
+  Result<std::string> Content() const override { return content; }
   Result<Embeddings> Embed(const EmbedRequest& request,
                            const RequestContext& context) const override {
     ++asked;
@@ -140,6 +142,46 @@ TEST_F(FallbackTest, ASpaceThatWasNeverSeenProvesNothingButTheFileRemembers) {
   ASSERT_TRUE(Make()->Embed(Of("cat"), {}));
   primary_->broken = FailureClass::kServer;  // in another process, later
   EXPECT_TRUE(Make()->Embed(Of("cat"), {}));
+}
+
+TEST_F(FallbackTest, AnotherAddressIsAnotherModelAndItsFileProvesNothing) {
+  ASSERT_TRUE(Make()->Embed(Of("cat"), {}));
+  primary_->broken = FailureClass::kServer;
+  EXPECT_TRUE(Make()->Embed(Of("cat"), {}));
+  primary_->content = "https://elsewhere/v1";
+  EXPECT_FALSE(Make()->Embed(Of("cat"), {}));
+}
+
+TEST_F(FallbackTest, WhatWasProvedByAnOldSpaceHasToBeProvedAgain) {
+  ASSERT_TRUE(Make()->Embed(Of("cat"), {}));
+  const auto embedder = Make();
+  primary_->broken = FailureClass::kServer;
+  ASSERT_TRUE(embedder->Embed(Of("cat"), {}));  // by the file
+  primary_->broken.reset();
+  primary_->turn = 1;  // the vendor has another model under the name now
+  ASSERT_TRUE(embedder->Embed(Of("cat"), {}));
+  primary_->broken = FailureClass::kServer;
+  EXPECT_FALSE(embedder->Embed(Of("cat"), {}));
+  // One that has followed is taken.
+  first_->turn = 1;
+  primary_->broken.reset();
+  const auto later = Make();
+  ASSERT_TRUE(later->Embed(Of("cat"), {}));
+  primary_->broken = FailureClass::kServer;
+  EXPECT_TRUE(later->Embed(Of("cat"), {}));
+}
+
+TEST_F(FallbackTest, AFailedProofIsNotRepeatedByEveryRequest) {
+  const auto embedder = Make();
+  ASSERT_TRUE(embedder->Embed(Of("cat"), {}));
+  primary_->broken = first_->broken = second_->broken = FailureClass::kServer;
+  EXPECT_FALSE(embedder->Embed(Of("cat"), {}));
+  const int asked = first_->asked;
+  EXPECT_FALSE(embedder->Embed(Of("cat"), {}));
+  EXPECT_EQ(first_->asked, asked);
+  first_->broken.reset();
+  clock_.Advance(std::chrono::seconds(3));
+  EXPECT_TRUE(embedder->Embed(Of("cat"), {}));
 }
 
 TEST_F(FallbackTest, AnAdapterMapsAnotherSpaceAndSaysSo) {

@@ -53,15 +53,16 @@ tl::unexpected<Error> Bad(std::string_view what) {
 
 Result<Fingerprint> ParseOne(const nlohmann::json& entry) {
   if (!entry.is_object()) return Bad("each space is an object");
-  for (const char* name : {"id", "revision", "vectors"}) {
+  for (const char* name : {"id", "revision", "content", "vectors"}) {
     if (!entry.contains(name) || !entry[name].is_string()) {
-      return Bad("each space has texts id, revision and vectors");
+      return Bad("each space has texts id, revision, content and vectors");
     }
   }
   if (!entry.contains("dimension") || !entry["dimension"].is_number_unsigned()) {
     return Bad("each space has a dimension");
   }
-  Fingerprint one{entry["id"], entry["revision"], entry["dimension"].get<std::size_t>(), {}};
+  Fingerprint one{
+      entry["id"], entry["revision"], entry["dimension"].get<std::size_t>(), {}, entry["content"]};
   const auto bytes = DecodeBase64(entry["vectors"].get_ref<const std::string&>());
   if (one.dimension == 0 || one.dimension > kDimensionMax || !bytes ||
       bytes->size() != kProbes.size() * one.dimension * sizeof(float)) {
@@ -76,8 +77,9 @@ Result<Fingerprint> ParseOne(const nlohmann::json& entry) {
   return one;
 }
 
-bool IsOf(const Fingerprint& fingerprint, std::string_view id, std::string_view revision) {
-  return fingerprint.id == id && fingerprint.revision == revision;
+bool IsOf(const Fingerprint& fingerprint, std::string_view id, std::string_view revision,
+          std::string_view content) {
+  return fingerprint.id == id && fingerprint.revision == revision && fingerprint.content == content;
 }
 
 }  // namespace
@@ -89,7 +91,7 @@ Result<Fingerprint> TakeFingerprint(const Embedder& embedder, const RequestConte
   for (const std::string_view probe : kProbes) request.inputs.emplace_back(std::string(probe));
   ASSIGN_OR_RETURN(Embeddings rows, embedder.Embed(request, context));
   const ModelInfo& info = embedder.info();
-  return Fingerprint{info.id, info.revision, rows.dimension, std::move(rows.values)};
+  return Fingerprint{info.id, info.revision, rows.dimension, std::move(rows.values), ""};
 }
 
 Result<> CheckSameSpace(const Fingerprint& a, const Fingerprint& b, double tolerance) {
@@ -142,6 +144,7 @@ std::string FormatFingerprints(std::span<const Fingerprint> fingerprints) {
   for (const Fingerprint& one : fingerprints) {
     spaces.push_back({{"id", one.id},
                       {"revision", one.revision},
+                      {"content", one.content},
                       {"dimension", one.dimension},
                       {"vectors", EncodeBase64(std::as_bytes(std::span(one.vectors)))}});
   }
@@ -172,10 +175,11 @@ Result<std::unique_ptr<FingerprintStore>> FingerprintStore::Open(
   return std::unique_ptr<FingerprintStore>(new FingerprintStore(file, std::move(known)));
 }
 
-std::optional<Fingerprint> FingerprintStore::Find(const ModelInfo& model) const {
+std::optional<Fingerprint> FingerprintStore::Find(const ModelInfo& model,
+                                                  std::string_view content) const {
   const std::lock_guard lock(mutex_);
   for (const Fingerprint& one : known_) {
-    if (IsOf(one, model.id, model.revision)) return one;
+    if (IsOf(one, model.id, model.revision, content)) return one;
   }
   return std::nullopt;
 }
@@ -183,7 +187,7 @@ std::optional<Fingerprint> FingerprintStore::Find(const ModelInfo& model) const 
 Result<> FingerprintStore::Put(Fingerprint fingerprint) {
   const std::lock_guard lock(mutex_);
   std::erase_if(known_, [&](const Fingerprint& one) {
-    return IsOf(one, fingerprint.id, fingerprint.revision);
+    return IsOf(one, fingerprint.id, fingerprint.revision, fingerprint.content);
   });
   known_.push_back(std::move(fingerprint));
   if (file_.empty()) return {};

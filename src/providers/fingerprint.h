@@ -25,6 +25,7 @@ struct Fingerprint {
   std::string revision;  // as ModelInfo
   std::size_t dimension = 0;
   std::vector<float> vectors;  // [probes, dimension]
+  std::string content;         // hash of the model's Embedder::Content(); set by who stores it
 
   bool operator==(const Fingerprint&) const = default;
 };
@@ -47,7 +48,7 @@ class FingerprintStore {
   // ParseFingerprints, with the file's name.
   static Result<std::unique_ptr<FingerprintStore>> Open(const std::filesystem::path& file);
 
-  std::optional<Fingerprint> Find(const ModelInfo& model) const;
+  std::optional<Fingerprint> Find(const ModelInfo& model, std::string_view content) const;
   // Replaces that of the same model. An error of writing leaves it in memory.
   Result<> Put(Fingerprint fingerprint);
 

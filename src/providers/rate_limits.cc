@@ -46,7 +46,8 @@ std::optional<std::chrono::nanoseconds> ParseResetTime(std::string_view text) {
     text.remove_prefix(length);
     seconds += value * unit;
   }
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+  constexpr double kLongest = 24 * 3600;
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(seconds, kLongest) * 1e9));
 }
 
 void RateLimits::Bucket::Set(double limit_now, double left_now, std::chrono::nanoseconds reset,

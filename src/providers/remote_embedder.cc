@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -64,7 +65,7 @@ void NormalizeRows(std::vector<float>& values, std::size_t dimension) {
   }
 }
 
-void CutRows(std::vector<float>& values, std::size_t& dimension, std::size_t to) {
+void CutRows(std::vector<float>& values, std::size_t& dimension, std::size_t to, bool normalize) {
   std::vector<float> cut;
   for (std::size_t at = 0; at + dimension <= values.size(); at += dimension) {
     const auto row = values.begin() + static_cast<std::ptrdiff_t>(at);
@@ -72,7 +73,7 @@ void CutRows(std::vector<float>& values, std::size_t& dimension, std::size_t to)
   }
   values = std::move(cut);
   dimension = to;
-  NormalizeRows(values, dimension);
+  if (normalize) NormalizeRows(values, dimension);
 }
 
 RemoteEmbedder::RemoteEmbedder(std::shared_ptr<const Vendor> vendor,
@@ -158,7 +159,11 @@ void RemoteEmbedder::RunAll(const EmbedRequest& request, std::optional<std::size
   };
   std::vector<std::jthread> threads;
   const std::size_t others = std::min(pieces.size(), options_.fan_out) - 1;
-  for (std::size_t i = 0; i < others; ++i) threads.emplace_back(work);
+  try {
+    for (std::size_t i = 0; i < others; ++i) threads.emplace_back(work);
+  } catch (const std::system_error&) {
+    // There are too many threads: those that run, and this one, do it.
+  }
   work();
 }
 
@@ -248,7 +253,7 @@ Result<Embeddings> RemoteEmbedder::Embed(const EmbedRequest& request, const Requ
       return FailAt("dimensions", Code::kInvalidArgument, "expected at most {}, got {}",
                     merged.dimension, *wanted);
     }
-    CutRows(merged.values, merged.dimension, *wanted);
+    CutRows(merged.values, merged.dimension, *wanted, request.normalize != false);
   } else if (request.normalize == true) {
     NormalizeRows(merged.values, merged.dimension);
   }

@@ -80,7 +80,7 @@ std::vector<std::size_t> Apportion(std::uint64_t sum, const std::vector<std::uin
 // Divides each row by its length. A row without length stays.
 void NormalizeRows(std::vector<float>& values, std::size_t dimension);
 
-// The first `to` components of each row, normalised.
-void CutRows(std::vector<float>& values, std::size_t& dimension, std::size_t to);
+// The first `to` components of each row.
+void CutRows(std::vector<float>& values, std::size_t& dimension, std::size_t to, bool normalize);
 
 }  // namespace garrison

@@ -4,6 +4,7 @@
 #include <array>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -161,12 +162,22 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
   std::size_t winner = 0;
   {
     std::array<std::jthread, 2> threads;
-    threads[0] = start(0);
+    try {
+      threads[0] = start(0);
+    } catch (const std::system_error&) {  // there are too many threads: without hedging
+      return Send(call, context, attempts);
+    }
     std::unique_lock lock(mutex);
     if (!done.wait_for(lock, options_.hedge, [&] { return results[0].has_value(); })) {
-      threads[1] = start(1);
-      done.wait(lock,
-                [&] { return good(results[0]) || good(results[1]) || (results[0] && results[1]); });
+      try {
+        threads[1] = start(1);
+      } catch (const std::system_error&) {
+        done.wait(lock, [&] { return results[0].has_value(); });
+      }
+      done.wait(lock, [&] {
+        return good(results[0]) || good(results[1]) ||
+               (results[0] && (results[1] || !threads[1].joinable()));
+      });
     }
     if (good(results[1]) && !good(results[0])) winner = 1;
     stops[1 - winner].request_stop();
@@ -177,8 +188,8 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
 }
 
 void Upstream::Drop(const Sent& sent) {
+  if (!sent.ticket) return;  // it did not pass the breaker, or has said so itself
   breaker_.Abstained();
-  if (!sent.ticket) return;
   if (!sent.progress.sent || (sent.reply && IsUnbilled(sent.reply->status))) {
     gate_->Release(*sent.ticket);
   } else {

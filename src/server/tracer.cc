@@ -1,6 +1,7 @@
 #include "server/tracer.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -29,7 +30,14 @@ double Fraction(std::string_view trace_id) {
   return static_cast<double>(bits) / static_cast<double>(std::uint64_t{1} << 52);
 }
 
-// "NAME=VALUE,..." as OTEL_EXPORTER_OTLP_HEADERS has it.
+std::string_view Trim(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
+// "NAME=VALUE, ..." as OTEL_EXPORTER_OTLP_HEADERS has it: values are percent-encoded
+// (https://www.w3.org/TR/baggage/, without properties).
 Result<std::vector<HttpHeader>> ParseHeaders(std::string_view text) {
   std::vector<HttpHeader> headers;
   while (!text.empty()) {
@@ -37,11 +45,14 @@ Result<std::vector<HttpHeader>> ParseHeaders(std::string_view text) {
     const std::string_view entry = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     const std::size_t equals = entry.find('=');
-    if (equals == 0 || equals == std::string_view::npos) {
+    const std::string_view name = Trim(entry.substr(0, equals));
+    const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+    });
+    if (equals == std::string_view::npos || name.empty() || !plain) {
       return FailAt("tracing.headers", Code::kInvalidArgument, "expected NAME=VALUE,NAME=VALUE");
     }
-    headers.push_back(
-        {std::string(entry.substr(0, equals)), std::string(entry.substr(equals + 1))});
+    headers.push_back({std::string(name), PercentDecode(Trim(entry.substr(equals + 1)))});
   }
   return headers;
 }
@@ -101,7 +112,6 @@ void Tracer::End(Span span) {
 }
 
 void Tracer::SendUntilStopped(const std::stop_token& stop) {
-  std::optional<SteadyTime> last;  // once stopped
   while (true) {
     std::vector<Span> batch;
     {
@@ -114,8 +124,8 @@ void Tracer::SendUntilStopped(const std::stop_token& stop) {
       queue_.erase(queue_.begin(), end);
     }
     const SteadyTime now = std::chrono::steady_clock::now();
-    if (stop.stop_requested() && !last) last = now + kLastTime;
-    if (last && (batch.empty() || now > *last)) return;
+    if (stop.stop_requested()) last_ = std::min(last_, now + kLastTime);
+    if (stop.stop_requested() && (batch.empty() || now >= last_)) return;
     if (!batch.empty()) Send(std::move(batch), stop);
   }
 }
@@ -137,13 +147,15 @@ bool Tracer::TryToSend(const std::string& body, std::size_t count,
                        std::chrono::milliseconds& wait) {
   HttpCallLimits limits;
   limits.connect = limits.first_content = limits.content_idle = kLastTime;
-  limits.deadline = std::chrono::steady_clock::now() + kLastTime;
+  limits.deadline = std::min(std::chrono::steady_clock::now() + kLastTime, last_);
   const Result<HttpReply> reply = client_->Fetch(
       {.method = "POST", .url = settings_.endpoint, .headers = headers_, .body = body}, limits,
       nullptr);
   if (!reply) {
     logger_.Debug("traces: {}", reply.error().ToString());
-    return false;
+    if (reply.error().code != Code::kInvalidArgument) return false;
+    Lose(count, reply.error().message);
+    return true;
   }
   // What the protocol names as worth another try.
   if (reply->status == 429 || (reply->status >= 502 && reply->status <= 504)) {

@@ -60,8 +60,10 @@ class Tracer {
   std::condition_variable_any changed_;
   std::deque<Span> queue_;  // guarded by mutex_
   std::atomic<std::uint64_t> lost_ = 0;
-  SteadyTime said_lost_;  // only the sending thread
-  std::jthread thread_;   // last: it uses all the others
+  // Only the sending thread.
+  SteadyTime said_lost_;
+  SteadyTime last_ = SteadyTime::max();  // when it ends, once it was stopped
+  std::jthread thread_;                  // last: it uses all the others
 };
 
 }  // namespace garrison

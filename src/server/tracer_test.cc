@@ -49,7 +49,7 @@ class TracerTest : public testing::Test {
   TracingSettings To(std::int64_t interval_ms = 3'600'000) const {
     TracingSettings settings;
     settings.endpoint = "http://127.0.0.1:" + std::to_string(server_->port()) + "/v1/traces";
-    settings.headers = "x-key=secret=1,x-b=c";
+    settings.headers = "x-key=secret%3D1, x-b=c";
     settings.interval_ms = interval_ms;
     return settings;
   }
@@ -166,8 +166,10 @@ TEST_F(TracerTest, SettingsThatCannotWork) {
   settings.endpoint = "collector:4318";
   EXPECT_EQ(Tracer::Create(settings, *logger_).error().where, "tracing.endpoint");
   settings.endpoint = "http://c/v1/traces";
-  settings.headers = "no-value";
-  EXPECT_EQ(Tracer::Create(settings, *logger_).error().where, "tracing.headers");
+  for (const char* headers : {"no-value", "=x", "a b=c", "a\r\nb=c"}) {
+    settings.headers = headers;
+    EXPECT_EQ(Tracer::Create(settings, *logger_).error().where, "tracing.headers") << headers;
+  }
   settings.headers = "";
   settings.ca_file = "/no/such.pem";
   EXPECT_EQ(Tracer::Create(settings, *logger_).error().code, Code::kNotFound);

@@ -216,9 +216,10 @@ void DatabaseVectors::WriteLoop() {
   while (WaitForWork(lock)) {
     Pending group = std::exchange(pending_, {});
     busy_ = true;
+    const bool closing = closing_;
     lock.unlock();
     Result<> written = WriteGroup(group);
-    if (written && steady_.Now() >= house_due_) written = KeepHouse();
+    if (written && !closing && steady_.Now() >= house_due_) written = KeepHouse();
     if (!written) {
       writer_table_.reset();
       writing_.Failed(written.error());
@@ -312,6 +313,7 @@ void DatabaseVectors::PutBack(Pending group) {
     pending_.rows.emplace(key, std::move(row));
   }
   for (auto& [key, use] : group.uses) {
+    if (pending_.uses.size() >= kMostUses && !pending_.uses.contains(key)) continue;
     VectorUse& later = pending_.uses[key];
     later.key = key;
     later.hits += use.hits;

@@ -13,6 +13,7 @@ bool Health::MayTry() {
   const SteadyTime now = clock_.Now();
   if (now < next_try_) return false;
   next_try_ = now + pause_;
+  trying_ = true;
   return true;
 }
 
@@ -23,7 +24,8 @@ void Health::Failed(const Error& error) {
     ++failures_;
     const SteadyTime now = clock_.Now();
     // Several that began before the first failure are one.
-    if (!failing_ || now >= next_try_ - pause_) {
+    if (!failing_ || trying_) {
+      trying_ = false;
       pause_ = failing_ ? std::min(2 * pause_, kLongestPause) : kFirstPause;
       next_try_ = now + pause_;
     }
@@ -41,7 +43,7 @@ void Health::Worked() {
   {
     const std::lock_guard lock(mutex_);
     if (!failing_) return;
-    failing_ = false;
+    failing_ = trying_ = false;
     pause_ = kFirstPause;
   }
   logger_.Info("{}: no longer; it answers again", what_);

@@ -43,6 +43,7 @@ class Health {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   bool failing_ = false;
+  bool trying_ = false;  // somebody finds out whether it works again
   std::chrono::milliseconds pause_ = kFirstPause;
   SteadyTime next_try_;
   SteadyTime last_line_;

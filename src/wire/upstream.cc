@@ -237,4 +237,9 @@ Result<UpstreamVectors> VectorRows::Finish() && {
                               added_, seen_.size(), missing));
 }
 
+bool IsTokenCount(const nlohmann::json& value) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
+  return value.is_number_unsigned() && value.get<std::uint64_t>() <= kMost;
+}
+
 }  // namespace garrison

@@ -80,6 +80,9 @@ class VectorRows {
   UpstreamVectors vectors_;
 };
 
+// Whether a vendor can mean it: a whole number that sums of it do not overflow.
+bool IsTokenCount(const nlohmann::json& value);
+
 // A reply's body as JSON. UNAVAILABLE, without any of its bytes in the message.
 Result<nlohmann::json> ParseUpstreamJson(std::string_view body);
 

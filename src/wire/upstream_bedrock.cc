@@ -53,7 +53,7 @@ Result<UpstreamVectors> DecodeUpstreamTitan(std::string_view body) {
   RETURN_IF_ERROR(rows.Add(0, *vector));
   ASSIGN_OR_RETURN(UpstreamVectors vectors, std::move(rows).Finish());
   if (const auto tokens = json.find("inputTextTokenCount");
-      tokens != json.end() && tokens->is_number_unsigned()) {
+      tokens != json.end() && IsTokenCount(*tokens)) {
     vectors.tokens = tokens->get<std::uint64_t>();
     vectors.tokens_each = {tokens->get<std::size_t>()};
   }

@@ -71,7 +71,7 @@ Result<UpstreamVectors> DecodeUpstreamOpenAi(std::string_view body, std::size_t 
   if (usage != json.end() && usage->is_object()) {
     for (const char* name : {"prompt_tokens", "total_tokens"}) {
       const auto tokens = usage->find(name);
-      if (tokens == usage->end() || !tokens->is_number_unsigned()) continue;
+      if (tokens == usage->end() || !IsTokenCount(*tokens)) continue;
       vectors.tokens = tokens->get<std::uint64_t>();
       break;
     }
