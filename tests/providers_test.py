@@ -57,10 +57,10 @@ class Providers(unittest.TestCase):
         self.addCleanup(service.__exit__)
         return service
 
-    def call(self, service, path="/v1/embeddings", body=None):
+    def call(self, service, path="/v1/embeddings", body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         self.addCleanup(connection.close)
-        connection.request("POST", path, json.dumps(body or {"input": TEXTS}))
+        connection.request("POST", path, json.dumps(body or {"input": TEXTS}), headers or {})
         reply = connection.getresponse()
         text = reply.read().decode()
         return reply.status, {name.lower(): value for name, value in reply.getheaders()}, json.loads(text)
@@ -98,6 +98,22 @@ class Providers(unittest.TestCase):
                 self.assertEqual(code, 200, rows)
                 self.assert_vectors(rows)
                 self.assertEqual(service.stop(), 0)
+
+    def test_a_vendor_is_told_the_trace(self):
+        for provider in ("openai", "bedrock"):  # beside a signature too
+            vendor = self.vendor()
+            service = self.serve(**settings_of(provider, vendor))
+            trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+            given = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "tracestate": "a=b"}
+            self.assertEqual(self.call(service, headers=given)[0], 200)
+            self.assertEqual(self.call(service)[0], 200)
+            traced, others = [], []
+            for request in vendor.take():
+                (traced if "traceparent" in request.headers else others).append(request)
+            self.assertEqual(len(traced), len(others))
+            for request in traced:
+                self.assertTrue(request.headers["traceparent"].startswith(f"00-{trace}-"))
+                self.assertEqual(request.headers["tracestate"], "a=b")
 
     def test_a_text_is_paid_once(self):
         vendor = self.vendor()

@@ -116,6 +116,10 @@ Upstream::Sent Upstream::Send(const UpstreamCall& call, const RequestContext& co
     refuse(std::move(http).error());
     return sent;
   }
+  if (context.trace.exists()) {  // beside the signed headers, where there is a signature
+    http->headers.push_back({"traceparent", FormatTraceparent(context.trace)});
+    if (!context.trace.state.empty()) http->headers.push_back({"tracestate", context.trace.state});
+  }
   Result<std::uint64_t> ticket = gate_->Admit(call.bound);
   if (!ticket) {
     refuse(std::move(ticket).error());
