@@ -54,7 +54,7 @@ Result<AttemptUse> Upstream::Run(const UpstreamCall& call, const RequestContext&
   for (unsigned made = 1;; ++made) {
     RETURN_IF_ERROR(given.Check(chance_.clock.Now()));
     const Sent sent = options_.hedge.count() > 0 ? SendHedged(call, context, attempts)
-                                                 : Send(call, context, attempts);
+                                                 : Send(call, context, attempts, {});
     Judged judged = Judge(call, sent);
     if (judged.use) return judged.use;
     Error& error = judged.use.error();
@@ -100,7 +100,8 @@ Result<> Upstream::Enter(const UpstreamCall& call, const RequestContext& context
 }
 
 Upstream::Sent Upstream::Send(const UpstreamCall& call, const RequestContext& context,
-                              std::atomic<unsigned>& attempts) {
+                              std::atomic<unsigned>& attempts,
+                              const std::function<void()>& leaving) {
   Sent sent;
   if (Result<> entered = Enter(call, context); !entered) {
     sent.reply = tl::unexpected(std::move(entered).error());
@@ -127,6 +128,7 @@ Upstream::Sent Upstream::Send(const UpstreamCall& call, const RequestContext& co
   }
   sent.ticket = *ticket;
   ++attempts;
+  if (leaving) leaving();
   HttpCallLimits limits;
   limits.connect = options_.connect;
   limits.first_content = options_.first_content;
@@ -147,6 +149,7 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
   std::condition_variable done;
   std::array<std::optional<Sent>, 2> results;
   std::array<std::stop_source, 2> stops;
+  bool left = false;  // the first of the two
   const std::stop_callback forward(context.stop, [&stops] {
     for (std::stop_source& stop : stops) stop.request_stop();
   });
@@ -154,7 +157,11 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
     return std::jthread([&, i] {
       RequestContext own = context;
       own.stop = stops[i].get_token();
-      Sent sent = Send(call, own, attempts);
+      Sent sent = Send(call, own, attempts, [&] {
+        const std::lock_guard lock(mutex);
+        left = true;
+        done.notify_all();
+      });
       const std::lock_guard lock(mutex);
       results[i] = std::move(sent);
       done.notify_all();
@@ -169,9 +176,11 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
     try {
       threads[0] = start(0);
     } catch (const std::system_error&) {  // there are too many threads: without hedging
-      return Send(call, context, attempts);
+      return Send(call, context, attempts, {});
     }
     std::unique_lock lock(mutex);
+    // A call that waits for its turn is not slow: a second one would only wait behind it.
+    done.wait(lock, [&] { return left || results[0].has_value(); });
     if (!done.wait_for(lock, options_.hedge, [&] { return results[0].has_value(); })) {
       try {
         threads[1] = start(1);

@@ -73,8 +73,9 @@ class Upstream {
     bool stale = false;  // a kept connection was closed by the vendor: says nothing about it
   };
 
+  // `leaving` (may be empty) is called right before the attempt is sent, if it is.
   Sent Send(const UpstreamCall& call, const RequestContext& context,
-            std::atomic<unsigned>& attempts);
+            std::atomic<unsigned>& attempts, const std::function<void()>& leaving);
   Result<> Enter(const UpstreamCall& call, const RequestContext& context);
   Sent SendHedged(const UpstreamCall& call, const RequestContext& context,
                   std::atomic<unsigned>& attempts);

@@ -26,7 +26,10 @@ class UpstreamTest : public testing::Test {
     }
     UpstreamCall call;
     call.bound = {"acme", "m", 400};
-    call.make = [](const RequestContext&) { return HttpCall{.url = "http://acme"}; };
+    call.make = [this](const RequestContext&) {
+      if (before_) before_();
+      return HttpCall{.url = "http://acme"};
+    };
     call.failure = [](const HttpReply& reply) {
       return DecodeUpstreamOpenAiFailure(reply.status, reply.body, {});
     };
@@ -43,6 +46,7 @@ class UpstreamTest : public testing::Test {
   }
 
   UpstreamOptions options_;
+  std::function<void()> before_;  // an attempt is made
   std::shared_ptr<TestHttpClient> client_ = std::make_shared<TestHttpClient>();
   std::shared_ptr<CountingGate> gate_ = std::make_shared<CountingGate>();
   TestTime time_;
@@ -277,6 +281,32 @@ TEST_F(UpstreamTest, AHedgeTakesTheFirstAnswerAndCutsTheOther) {
   EXPECT_EQ(attempts_, 2u);
   EXPECT_EQ(gate_->counts().settled, 1u);
   EXPECT_EQ(gate_->counts().disputed, 1u);
+}
+
+TEST_F(UpstreamTest, AHedgeDoesNotCountTheTimeBeforeTheFirstOneLeft) {
+  options_.hedge = milliseconds(5);
+  before_ = [] { std::this_thread::sleep_for(milliseconds(100)); };
+  client_->Reply(200);
+  client_->Reply(200);
+  ASSERT_TRUE(Run());
+  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(client_->calls().size(), 1u);
+}
+
+TEST_F(UpstreamTest, TheVendorIsToldTheTrace) {
+  client_->Reply(200);
+  client_->Reply(200);
+  RequestContext context;
+  context.trace = {.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736",
+                   .span_id = "00f067aa0ba902b7",
+                   .sampled = true,
+                   .state = "a=b"};
+  ASSERT_TRUE(Run(context));
+  ASSERT_TRUE(Run());
+  const auto calls = client_->calls();
+  EXPECT_EQ(FindHeader(calls.at(0).headers, "traceparent"), FormatTraceparent(context.trace));
+  EXPECT_EQ(FindHeader(calls.at(0).headers, "tracestate"), "a=b");
+  EXPECT_EQ(FindHeader(calls.at(1).headers, "traceparent"), "");
 }
 
 TEST_F(UpstreamTest, AGateThatRefusesIsTheError) {
