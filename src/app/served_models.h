@@ -10,7 +10,7 @@
 #include "core/model_catalog.h"
 #include "core/settings.h"
 #include "gateway/cached_embedder.h"
-#include "providers/attempt_gate.h"
+#include "core/attempt_gate.h"
 #include "providers/providers.h"
 #include "server/metrics.h"
 #include "storage/tiered_cache.h"

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "providers/attempt_gate.h"
+#include "core/attempt_gate.h"
 #include "providers/providers.h"
 
 namespace garrison {

@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "core/embedder.h"
 #include "core/settings.h"
-#include "providers/attempt_gate.h"
+#include "core/attempt_gate.h"
 #include "providers/aws_credentials.h"
 #include "providers/chance.h"
 #include "providers/upstream.h"

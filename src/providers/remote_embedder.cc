@@ -123,13 +123,13 @@ Result<UpstreamVectors> RemoteEmbedder::RunOne(const EmbedPart& part, std::uint6
                                                std::atomic<unsigned>& attempts) const {
   UpstreamVectors vectors;
   UpstreamCall call;
-  call.bound = {vendor_->provider(), vendor_->model(), bound};
+  call.bound = {.provider = vendor_->provider(), .model = vendor_->model(), .tokens = bound};
   call.make = [&](const RequestContext& now) { return vendor_->MakeCall(part, now); };
   call.failure = [&](const HttpReply& reply) { return vendor_->Failure(reply); };
   call.accept = [&](const HttpReply& reply) -> Result<AttemptUse> {
     ASSIGN_OR_RETURN(vectors, vendor_->Decode(reply, part));
     RETURN_IF_ERROR(CheckDimension(part.dimensions, vectors.dimension));
-    return AttemptUse{vectors.tokens};
+    return AttemptUse{.tokens = vectors.tokens, .chat = {}};
   };
   RETURN_IF_ERROR(upstream_->Run(call, context, attempts));
   return vectors;

@@ -53,8 +53,9 @@ Result<AttemptUse> Upstream::Run(const UpstreamCall& call, const RequestContext&
   bool stale_before = false;
   for (unsigned made = 1;; ++made) {
     RETURN_IF_ERROR(given.Check(chance_.clock.Now()));
-    const Sent sent = options_.hedge.count() > 0 ? SendHedged(call, context, attempts)
-                                                 : Send(call, context, attempts, {});
+    const std::string_view parent = made > 1 || stale_before ? "retry" : "";
+    const Sent sent = options_.hedge.count() > 0 ? SendHedged(call, context, parent, attempts)
+                                                 : Send(call, context, parent, attempts, {});
     Judged judged = Judge(call, sent);
     if (judged.use) return judged.use;
     Error& error = judged.use.error();
@@ -100,20 +101,29 @@ Result<> Upstream::Enter(const UpstreamCall& call, const RequestContext& context
 }
 
 Upstream::Sent Upstream::Send(const UpstreamCall& call, const RequestContext& context,
-                              std::atomic<unsigned>& attempts,
+                              std::string_view parent, std::atomic<unsigned>& attempts,
                               const std::function<void()>& leaving) {
   Sent sent;
+  // Money is put aside before the call waits for its turn: who cannot pay need not wait.
+  AttemptBound bound = call.bound;
+  bound.parent = parent;
+  Result<std::uint64_t> ticket = gate_->Admit(bound, context);
+  if (!ticket) {
+    sent.reply = tl::unexpected(std::move(ticket).error());
+    return sent;
+  }
+  const auto refuse = [&](Error error) {
+    gate_->Release(*ticket);
+    sent.reply = tl::unexpected(std::move(error));
+  };
   if (Result<> entered = Enter(call, context); !entered) {
-    sent.reply = tl::unexpected(std::move(entered).error());
+    refuse(std::move(entered).error());
     return sent;
   }
   const SlotHolder holder(slots_);
-  const auto refuse = [&](Error error) {
-    breaker_.Abstained();
-    sent.reply = tl::unexpected(std::move(error));
-  };
   Result<HttpCall> http = call.make(context);
   if (!http) {
+    breaker_.Abstained();
     refuse(std::move(http).error());
     return sent;
   }
@@ -121,9 +131,9 @@ Upstream::Sent Upstream::Send(const UpstreamCall& call, const RequestContext& co
     http->headers.push_back({"traceparent", FormatTraceparent(context.trace)});
     if (!context.trace.state.empty()) http->headers.push_back({"tracestate", context.trace.state});
   }
-  Result<std::uint64_t> ticket = gate_->Admit(call.bound);
-  if (!ticket) {
-    refuse(std::move(ticket).error());
+  if (Result<> marked = gate_->MarkSent(*ticket); !marked) {
+    breaker_.Abstained();
+    refuse(std::move(marked).error());
     return sent;
   }
   sent.ticket = *ticket;
@@ -144,7 +154,7 @@ Upstream::Sent Upstream::Send(const UpstreamCall& call, const RequestContext& co
 // The first to be answered well, of two; the other one is cut off. Both run on threads of their
 // own, which have ended when this returns.
 Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestContext& context,
-                                    std::atomic<unsigned>& attempts) {
+                                    std::string_view parent, std::atomic<unsigned>& attempts) {
   std::mutex mutex;
   std::condition_variable done;
   std::array<std::optional<Sent>, 2> results;
@@ -157,7 +167,7 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
     return std::jthread([&, i] {
       RequestContext own = context;
       own.stop = stops[i].get_token();
-      Sent sent = Send(call, own, attempts, [&] {
+      Sent sent = Send(call, own, i == 0 ? parent : "hedge", attempts, [&] {
         const std::lock_guard lock(mutex);
         left = true;
         done.notify_all();
@@ -176,7 +186,7 @@ Upstream::Sent Upstream::SendHedged(const UpstreamCall& call, const RequestConte
     try {
       threads[0] = start(0);
     } catch (const std::system_error&) {  // there are too many threads: without hedging
-      return Send(call, context, attempts, {});
+      return Send(call, context, parent, attempts, {});
     }
     std::unique_lock lock(mutex);
     // A call that waits for its turn is not slow: a second one would only wait behind it.
@@ -206,7 +216,7 @@ void Upstream::Drop(const Sent& sent) {
   if (!sent.progress.sent || (sent.reply && IsUnbilled(sent.reply->status))) {
     gate_->Release(*sent.ticket);
   } else {
-    gate_->Dispute(*sent.ticket, sent.progress);
+    gate_->Dispute(*sent.ticket, {.reply_bytes = sent.progress.body_bytes});
   }
 }
 
@@ -227,7 +237,7 @@ Upstream::Judged Upstream::JudgeReply(const UpstreamCall& call, const Sent& sent
     }
     // Not asked again: what is wrong with it is seldom chance, and it was paid for.
     breaker_.Failed(now, false);
-    gate_->Dispute(*sent.ticket, sent.progress);
+    gate_->Dispute(*sent.ticket, {.reply_bytes = sent.progress.body_bytes});
     return {.use = tl::unexpected(FailureError(options_.provider,
                                                {FailureClass::kBadReply, use.error().message}, 0))};
   }
@@ -235,7 +245,7 @@ Upstream::Judged Upstream::JudgeReply(const UpstreamCall& call, const Sent& sent
   if (IsUnbilled(reply.status)) {
     gate_->Release(*sent.ticket);
   } else {
-    gate_->Dispute(*sent.ticket, sent.progress);
+    gate_->Dispute(*sent.ticket, {.reply_bytes = sent.progress.body_bytes});
   }
   switch (failure.kind) {
     case FailureClass::kServer:
@@ -260,7 +270,7 @@ Upstream::Judged Upstream::JudgeReply(const UpstreamCall& call, const Sent& sent
 Upstream::Judged Upstream::JudgeError(const Sent& sent) {
   const Error& error = sent.reply.error();
   if (sent.progress.sent) {
-    gate_->Dispute(*sent.ticket, sent.progress);
+    gate_->Dispute(*sent.ticket, {.reply_bytes = sent.progress.body_bytes});
   } else {
     gate_->Release(*sent.ticket);
   }

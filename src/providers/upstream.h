@@ -8,11 +8,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
+#include "core/attempt_gate.h"
 #include "core/request_context.h"
 #include "net/http_client.h"
-#include "providers/attempt_gate.h"
 #include "providers/chance.h"
 #include "providers/circuit_breaker.h"
 #include "providers/rate_limits.h"
@@ -73,11 +74,12 @@ class Upstream {
     bool stale = false;  // a kept connection was closed by the vendor: says nothing about it
   };
 
-  // `leaving` (may be empty) is called right before the attempt is sent, if it is.
-  Sent Send(const UpstreamCall& call, const RequestContext& context,
+  // `leaving` (may be empty) is called right before the attempt is sent, if it is. `parent`: as
+  // AttemptBound has it.
+  Sent Send(const UpstreamCall& call, const RequestContext& context, std::string_view parent,
             std::atomic<unsigned>& attempts, const std::function<void()>& leaving);
   Result<> Enter(const UpstreamCall& call, const RequestContext& context);
-  Sent SendHedged(const UpstreamCall& call, const RequestContext& context,
+  Sent SendHedged(const UpstreamCall& call, const RequestContext& context, std::string_view parent,
                   std::atomic<unsigned>& attempts);
   void Drop(const Sent& sent);
   Judged Judge(const UpstreamCall& call, const Sent& sent);

@@ -25,7 +25,7 @@ class UpstreamTest : public testing::Test {
       upstream_ = std::make_unique<Upstream>(options_, client_, gate_, time_.chance());
     }
     UpstreamCall call;
-    call.bound = {"acme", "m", 400};
+    call.bound = {.provider = "acme", .model = "m", .tokens = 400};
     call.make = [this](const RequestContext&) {
       if (before_) before_();
       return HttpCall{.url = "http://acme"};
@@ -35,7 +35,7 @@ class UpstreamTest : public testing::Test {
     };
     call.accept = [](const HttpReply& reply) -> Result<AttemptUse> {
       if (reply.body == "bad") return Fail(Code::kUnavailable, "not good");
-      return AttemptUse{7};
+      return AttemptUse{.tokens = 7, .chat = {}};
     };
     attempts_ = 0;
     return upstream_->Run(call, context, attempts_);
@@ -311,18 +311,38 @@ TEST_F(UpstreamTest, TheVendorIsToldTheTrace) {
 
 TEST_F(UpstreamTest, AGateThatRefusesIsTheError) {
   class Closed final : public AttemptGate {
-    Result<std::uint64_t> Admit(const AttemptBound& bound) override {
+    Result<std::uint64_t> Admit(const AttemptBound& bound, const RequestContext&) override {
       return Fail(Code::kResourceExhausted, "no budget for {} tokens", bound.tokens);
     }
-    void Settle(std::uint64_t, const AttemptUse&) override {}
+    Result<> MarkSent(std::uint64_t) override { return {}; }
+    std::optional<Pusd> Settle(std::uint64_t, const AttemptUse&) override { return {}; }
     void Release(std::uint64_t) override {}
-    void Dispute(std::uint64_t, const HttpProgress&) override {}
+    std::optional<Pusd> Dispute(std::uint64_t, const AttemptTrace&) override { return {}; }
   };
   upstream_ =
       std::make_unique<Upstream>(options_, client_, std::make_shared<Closed>(), time_.chance());
   const auto result = Run();
   EXPECT_EQ(result.error().message, "no budget for 400 tokens");
   EXPECT_TRUE(client_->calls().empty());
+}
+
+TEST_F(UpstreamTest, WhatCannotBeMarkedAsSentIsNotSentAndIsReleased) {
+  class Full final : public AttemptGate {
+   public:
+    unsigned released = 0;
+
+   private:
+    Result<std::uint64_t> Admit(const AttemptBound&, const RequestContext&) override { return 7; }
+    Result<> MarkSent(std::uint64_t) override { return Fail(Code::kUnavailable, "disk full"); }
+    std::optional<Pusd> Settle(std::uint64_t, const AttemptUse&) override { return {}; }
+    void Release(std::uint64_t ticket) override { released += ticket == 7 ? 1 : 100; }
+    std::optional<Pusd> Dispute(std::uint64_t, const AttemptTrace&) override { return {}; }
+  };
+  const auto gate = std::make_shared<Full>();
+  upstream_ = std::make_unique<Upstream>(options_, client_, gate, time_.chance());
+  EXPECT_EQ(Run().error().message, "disk full");
+  EXPECT_TRUE(client_->calls().empty());
+  EXPECT_EQ(gate->released, 1u);
 }
 
 TEST(Retries, DatesAndOddValuesOfRetryAfter) {
