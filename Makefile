@@ -8,7 +8,7 @@ BUILD_DIR := build/$(PRESET)
 # The release binary lies at build/garrison, the others at build/PRESET/garrison.
 BINARY := $(if $(filter release,$(PRESET)),build/garrison,$(BUILD_DIR)/garrison)
 
-.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-cache bench-diff bench-load bench-peers clean
+.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-cache bench-diff bench-ledger bench-load bench-peers clean
 
 help:
 	@echo 'make demo         install packages, build, run the main job on the built-in model'
@@ -19,6 +19,7 @@ help:
 	@echo 'make fuzz-smoke   every fuzzer for $(SECONDS_PER_FUZZER) seconds'
 	@echo 'make bench        time the built-in model, the guard and the service'
 	@echo 'make bench-cache  hits and imports of the vector cache [DATABASE=postgres://..]'
+	@echo 'make bench-ledger what the budget adds to a paid call [DATABASE=postgres://..]'
 	@echo 'make bench-diff   time this tree beside BASE=revision [MODEL=DIR CELLS=1x16,.. DTYPE=int8]'
 	@echo 'make bench-peers  time it beside ONNX Runtime and others on MODELS=DIR: docs/performance.md'
 	@echo 'make bench-load   the service under load, with MODEL=DIR [SOAK=seconds]: docs/load.md'
@@ -67,6 +68,11 @@ bench-cache:
 	@cmake --preset $(PRESET) -DGARRISON_TESTS=ON > /dev/null
 	@cmake --build $(BUILD_DIR) --target garrison_cache_bench -j $(JOBS)
 	@$(BUILD_DIR)/bench/cache/garrison_cache_bench $(DATABASE)
+
+bench-ledger:
+	@cmake --preset $(PRESET) -DGARRISON_TESTS=ON > /dev/null
+	@cmake --build $(BUILD_DIR) --target garrison_ledger_bench -j $(JOBS)
+	@$(BUILD_DIR)/bench/ledger/garrison_ledger_bench $(DATABASE)
 
 bench-diff: build
 	@bench/diff.py $(or $(BASE),$(error BASE=rev is missing)) $(BINARY) $(if $(MODEL),--model $(MODEL)) \

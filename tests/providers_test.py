@@ -27,7 +27,8 @@ QUICK = {"upstream.connect_ms": 5000, "upstream.first_content_ms": 700, "upstrea
 def settings_of(provider, vendor):
     return {"embeddings.provider": provider, **{
         "openai": {"openai.base_url": f"{vendor.url}/v1", "openai.api_key": KEY},
-        "azure": {"azure.endpoint": vendor.url, "azure.api_key": KEY, "azure.deployment": "small"},
+        "azure": {"azure.endpoint": vendor.url, "azure.api_key": KEY, "azure.deployment": "small",
+                  "azure.usd_per_million_tokens": 1},
         "custom": {"custom.base_url": f"{vendor.url}/v1", "custom.api_key": KEY, "custom.model": "m"},
         "huggingface": {"huggingface.endpoint": f"{vendor.url}/models/m/pipeline/feature-extraction",
                         "huggingface.token": KEY, "huggingface.model": "m"},
@@ -81,7 +82,7 @@ class Providers(unittest.TestCase):
             with self.subTest(provider):
                 vendor = self.vendor()
                 price = {} if provider == "huggingface" else {f"{provider}.usd_per_million_tokens": 0.02}
-                service = self.serve(**settings_of(provider, vendor), **price)
+                service = self.serve(**{**settings_of(provider, vendor), **price})
                 code, headers, body = self.call(service)
                 self.assertEqual(code, 200, body)
                 self.assert_vectors([entry["embedding"] for entry in body["data"]])
@@ -89,7 +90,7 @@ class Providers(unittest.TestCase):
                 self.assertEqual(headers["x-attempts"], "3" if provider == "bedrock" else "1")
                 self.assertEqual(headers["x-compute-type"], f"remote-{provider}")
                 if provider == "huggingface":
-                    self.assertNotIn("x-cost-usd", headers)
+                    self.assertEqual(float(headers["x-cost-usd"]), 0)  # an address of this machine is free
                     self.assertEqual(headers["x-tokens-estimated"], "true")
                 else:
                     self.assertEqual(body["usage"]["prompt_tokens"], 9)
@@ -259,7 +260,7 @@ class Providers(unittest.TestCase):
         self.assertEqual(service.metric("garrison_upstream_answered"), 5)
         self.assertEqual(service.metric("garrison_upstream_unsure"), 4)  # all but the 429
 
-    def test_no_usage_is_said_and_no_cost_made_up(self):
+    def test_without_usage_a_call_counts_at_its_bound(self):
         def without(reply):
             del reply["usage"]
         vendor = self.vendor()
@@ -267,7 +268,8 @@ class Providers(unittest.TestCase):
         vendor.script = [changed(without)]
         code, headers, body = self.call(service)
         self.assertEqual((code, headers["x-tokens-estimated"]), (200, "true"), body)
-        self.assertNotIn("x-cost-usd", headers)
+        most = sum(len(text.encode()) for text in TEXTS)  # a token for each byte
+        self.assertEqual(headers["x-cost-usd"], f"{most / 1e6:.12f}")
 
     def test_redirects_are_not_followed_and_keys_stay(self):
         elsewhere = self.vendor()

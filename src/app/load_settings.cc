@@ -123,6 +123,9 @@ constexpr std::array kAliases = {
     Alias{"OPENAI_BASE_URL", "openai.base_url"},
     Alias{"OPENAI_ORG_ID", "openai.organization"},
     Alias{"OPENAI_PROJECT_ID", "openai.project"},
+    // Not ANTHROPIC_BASE_URL: on many machines it names the gateway that clients are to use.
+    Alias{"ANTHROPIC_API_KEY", "anthropic.api_key"},
+    Alias{"DEEPSEEK_API_KEY", "deepseek.api_key"},
     Alias{"HF_TOKEN", "huggingface.token"},
     Alias{"AZURE_OPENAI_ENDPOINT", "azure.endpoint"},
     Alias{"AZURE_OPENAI_API_KEY", "azure.api_key"},

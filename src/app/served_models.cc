@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "cli/open_budget.h"
+#include "providers/chat_catalog.h"
 #include "providers/provider_catalog.h"
 
 namespace garrison {
@@ -12,18 +14,7 @@ Result<std::unique_ptr<ServedModels>> ServedModels::Open(const Settings& setting
                                                          Logger& logger) {
   auto models = std::unique_ptr<ServedModels>(new ServedModels());
   models->local_ = std::move(local);
-  if (settings.providers.embeddings.provider != "local") {
-    models->gate_ = std::make_shared<CountingGate>();
-    ASSIGN_OR_RETURN(models->providers_,
-                     Providers::Create(settings.providers, models->gate_, clock));
-    ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder,
-                     OpenProviderEmbedder(settings.providers, *models->providers_, *models->local_,
-                                          clock, logger));
-    logger.Info("requests that name no model are embedded by {}: their texts leave this machine",
-                embedder->info().id);
-    models->remote_ = std::make_unique<ProviderCatalog>(*models->local_, std::move(embedder));
-    models->AddProviderMetrics(metrics);
-  }
+  RETURN_IF_ERROR(models->OpenProviders(settings, metrics, clock, logger));
   models->cache_ = MakeVectorCache(settings.cache, settings.database, clock, logger);
   if (models->cache_ != nullptr) {
     const auto count = [&metrics, prices = settings.providers](const ModelInfo& model,
@@ -41,19 +32,58 @@ Result<std::unique_ptr<ServedModels>> ServedModels::Open(const Settings& setting
   return models;
 }
 
+Result<> ServedModels::OpenProviders(const Settings& settings, Metrics& metrics, const Clock& clock,
+                                     Logger& logger) {
+  const ProviderSettings& s = settings.providers;
+  const bool embeds = s.embeddings.provider != "local";
+  // Only where it was asked for: a key alone, which may be there for embeddings, opens no other way
+  // to spend money.
+  const bool chats = !s.chat.model.empty() || !s.chat.aliases.empty();
+  if (!embeds && !chats) return {};
+  ASSIGN_OR_RETURN(budget_, OpenBudget(settings, clock, logger));
+  for (const std::string& warning : budget_->PriceWarnings(clock.WallNow())) {
+    logger.Warning("price {}", warning);
+  }
+  ASSIGN_OR_RETURN(providers_, Providers::Create(s, budget_, clock));
+  AddProviderMetrics(metrics);
+  if (embeds) {
+    ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder,
+                     OpenProviderEmbedder(s, *providers_, *local_, clock, logger));
+    logger.Info("requests that name no model are embedded by {}: their texts leave this machine",
+                embedder->info().id);
+    remote_ = std::make_unique<ProviderCatalog>(*local_, std::move(embedder));
+  }
+  if (chats) {
+    ASSIGN_OR_RETURN(chat_, MakeChatCatalog(s, *providers_, clock, logger));
+    logger.Info("conversations are answered elsewhere{}: they leave this machine",
+                s.chat.model.empty() ? "" : ", by " + s.chat.model + " unless they name a model");
+  }
+  return {};
+}
+
 void ServedModels::AddProviderMetrics(Metrics& metrics) const {
   const auto add = [&](const char* name, const char* help, auto read) {
     metrics.AddGauge(name, help, [read] { return static_cast<double>(read()); });
   };
   add("garrison_upstream_attempts", "Calls to vendors, since the start.",
-      [this] { return gate_->counts().admitted; });
+      [this] { return budget_->counts().admitted; });
   add("garrison_upstream_answered", "Those with an answer that could be used, since the start.",
-      [this] { return gate_->counts().settled; });
+      [this] { return budget_->counts().settled; });
   add("garrison_upstream_unsure",
       "Those without one that may have cost money all the same, since the start.",
-      [this] { return gate_->counts().disputed; });
+      [this] { return budget_->counts().disputed; });
   add("garrison_upstream_tokens", "Tokens that vendors counted, since the start.",
-      [this] { return gate_->counts().tokens; });
+      [this] { return budget_->counts().tokens; });
+  add("garrison_budget_refused", "Calls that the budget refused, since the start.",
+      [this] { return budget_->counts().refused; });
+  add("garrison_budget_spent_usd",
+      "What calls cost since the start, disputed ones at their bounds.", [this] {
+        return static_cast<double>(budget_->counts().spent) / static_cast<double>(kPusdPerUsd);
+      });
+  add("garrison_ledger_pending", "Ends of calls that the ledger has not recorded yet.",
+      [this] { return budget_->ledger_stats().pending; });
+  add("garrison_ledger_failures", "Times that the ledger's database failed, since the start.",
+      [this] { return budget_->ledger_stats().failures; });
   add("garrison_upstream_circuits_open", "Vendors left alone because they failed too often.",
       [this] { return providers_->open_circuits(); });
 }

@@ -17,6 +17,7 @@
 #include "base/mapped_file.h"
 #include "base/random.h"
 #include "engine/models.h"
+#include "gateway/chat_gateway.h"
 #include "gateway/gateway.h"
 #include "gateway/keys.h"
 #include "guard/monitor.h"
@@ -43,6 +44,15 @@ std::string RandomId() { return RandomHex(16); }
 std::size_t WorkersFor(const Settings& settings, std::size_t threads) {
   if (settings.server.workers > 0) return static_cast<std::size_t>(settings.server.workers);
   return std::clamp<std::size_t>(16 * threads, 16, 64);
+}
+
+// The rest is for what is answered in milliseconds.
+std::size_t ConversationsFor(const Settings& settings) {
+  const std::size_t threads = settings.engine.threads > 0
+                                  ? static_cast<std::size_t>(settings.engine.threads)
+                                  : ReadCpuBudget().threads;
+  const std::size_t workers = WorkersFor(settings, threads);
+  return workers - workers / 4;
 }
 
 // Every connection is an open file; the usual soft limit is 1024.
@@ -151,11 +161,12 @@ class RunningService final : public Service {
         monitor_(std::move(monitor)),
         sessions_(settings.guard, settings.limits, clock, RandomId),
         gateway_(models_->catalog(), *monitor_, sessions_, settings, clock),
+        chat_(models_->chat(), settings.limits, clock),
         access_(settings.server, std::make_shared<const KeyRing>(std::move(keys)), clock),
         access_log_(std::move(access_log)),
         tracer_(std::move(tracer)),
-        api_(gateway_, *metrics_, access_, access_log_.get(), *tracer_, settings, clock, logger,
-             RandomId) {}
+        api_(gateway_, chat_, *metrics_, access_, access_log_.get(), *tracer_, settings, clock,
+             logger, RandomId, ConversationsFor(settings), models_->budget()) {}
 
   Result<> Listen(const HttpServerOptions& options, Logger& logger) {
     ASSIGN_OR_RETURN(server_, HttpServer::Start(options, api_, logger));
@@ -244,6 +255,7 @@ class RunningService final : public Service {
   const std::unique_ptr<GuardMonitor> monitor_;
   GuardSessions sessions_;
   const Gateway gateway_;
+  const ChatGateway chat_;
   Access access_;
   const std::unique_ptr<AccessLog> access_log_;
   const std::unique_ptr<Tracer> tracer_;

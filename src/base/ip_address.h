@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace garrison {
 
@@ -9,5 +10,7 @@ namespace garrison {
 bool IsIpAddress(const std::string& text);
 // 127.0.0.0/8 or ::1: reached from this machine only.
 bool IsLoopbackAddress(const std::string& text);
+// "http://localhost:8080/v1": its host is such an address, or localhost.
+bool IsLoopbackUrl(std::string_view url);
 
 }  // namespace garrison

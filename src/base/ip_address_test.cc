@@ -18,5 +18,15 @@ TEST(IpAddress, KnowsAddressesAndThoseOfThisMachine) {
   }
 }
 
+TEST(LoopbackUrl, LooksAtTheHostAlone) {
+  for (const char* url : {"http://localhost", "http://localhost:8080/v1", "https://127.0.0.1/x",
+                          "http://127.9.9.9", "http://[::1]:8000/v1", "http://u:p@localhost/"})
+    EXPECT_TRUE(IsLoopbackUrl(url)) << url;
+  for (const char* url : {"", "localhost", "http://localhost.example.com", "http://example.com",
+                          "http://localhost@example.com/", "http://example.com/127.0.0.1",
+                          "http://example.com?localhost", "http://[2001:db8::1]", "http://["})
+    EXPECT_FALSE(IsLoopbackUrl(url)) << url;
+}
+
 }  // namespace
 }  // namespace garrison

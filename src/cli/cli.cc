@@ -70,6 +70,7 @@ int RunCli(int argc, const char* const* argv, Environment& environment) {
   AddBench(app, context);
   AddModels(app, context);
   AddKeys(app, context);
+  AddBudget(app, context);
   AddCache(app, context);
   AddConfig(app, context);
   CLI::App* version = app.add_subcommand("version", "Print the version");

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "core/attempt_gate.h"
+#include "cli/open_budget.h"
 #include "providers/providers.h"
 
 namespace garrison {
@@ -17,9 +17,10 @@ bool IsVendor(const std::string& model) {
 Result<std::shared_ptr<const Embedder>> OpenVendor(const CommandContext& context,
                                                    const Settings& settings,
                                                    const std::string& source) {
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<Providers> providers,
-      Providers::Create(settings.providers, std::make_shared<CountingGate>(), context.clock));
+  ASSIGN_OR_RETURN(std::shared_ptr<Budget> budget,
+                   OpenBudget(settings, context.clock, *context.logger));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Providers> providers,
+                   Providers::Create(settings.providers, std::move(budget), context.clock));
   ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> embedder, providers->Open(source));
   for (const std::string& warning : embedder->info().warnings) {
     context.environment.err << "warning: " << warning << "\n";

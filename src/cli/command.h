@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "cli/environment.h"
 #include "core/model_catalog.h"
@@ -22,6 +23,7 @@ struct CommandContext {
   SettingsRequest settings_request;
   Result<> outcome;
   SystemClock clock = {};
+  std::unique_ptr<Logger> logger = MakeStderrLogger(LogLevel::kError);
 };
 
 // Flags of every verb that runs a model.
@@ -101,6 +103,7 @@ void AddModelsVerify(CLI::App& models, CommandContext& context);
 void AddConfig(CLI::App& app, CommandContext& context);
 void AddServe(CLI::App& app, CommandContext& context);
 void AddKeys(CLI::App& app, CommandContext& context);
+void AddBudget(CLI::App& app, CommandContext& context);
 void AddCache(CLI::App& app, CommandContext& context);
 void AddCompletion(CLI::App& app, CommandContext& context);
 

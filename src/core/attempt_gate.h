@@ -27,6 +27,8 @@ struct AttemptBound {
   std::uint64_t tools = 0;
   std::uint64_t images = 0;
   std::uint64_t output_tokens = 0;
+  // Whether the vendor may bill writing to a cache, which some price above other input.
+  bool cache_writes = true;
 };
 
 // What it did use.
@@ -66,6 +68,10 @@ class AttemptGate {
 // Admits everything and counts.
 class CountingGate final : public AttemptGate {
  public:
+  // `token_price`: what a token is said to cost; unset: nobody knows.
+  explicit CountingGate(std::optional<Pusd> token_price = std::nullopt)
+      : token_price_(token_price) {}
+
   struct Counts {
     std::uint64_t admitted = 0;
     std::uint64_t sent = 0;
@@ -84,8 +90,11 @@ class CountingGate final : public AttemptGate {
   }
   std::optional<Pusd> Settle(std::uint64_t, const AttemptUse& use) override {
     ++settled_;
-    tokens_ += use.chat ? use.chat->all_input() + use.chat->output : use.tokens.value_or(0);
-    return std::nullopt;
+    const std::uint64_t tokens =
+        use.chat ? use.chat->all_input() + use.chat->output : use.tokens.value_or(0);
+    tokens_ += tokens;
+    if (!token_price_ || (!use.chat && !use.tokens)) return std::nullopt;
+    return MultiplyCapped(*token_price_, tokens);
   }
   void Release(std::uint64_t) override { ++released_; }
   std::optional<Pusd> Dispute(std::uint64_t, const AttemptTrace&) override {
@@ -96,6 +105,7 @@ class CountingGate final : public AttemptGate {
   Counts counts() const { return {admitted_, sent_, settled_, released_, disputed_, tokens_}; }
 
  private:
+  const std::optional<Pusd> token_price_;
   std::atomic<std::uint64_t> admitted_ = 0;
   std::atomic<std::uint64_t> sent_ = 0;
   std::atomic<std::uint64_t> settled_ = 0;

@@ -1,5 +1,7 @@
 #include "core/provider_settings.h"
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,6 +14,8 @@ namespace {
 using Visitor = std::function<void(SettingField&)>;
 
 constexpr std::int64_t kDayMs = 24 * 3600 * 1000;
+constexpr std::array<std::string_view, 7> kChatProviders = {
+    "openai", "anthropic", "deepseek", "bedrock", "azure", "huggingface", "custom"};
 
 class List {
  public:
@@ -103,6 +107,39 @@ void VisitVendors(ProviderSettings& s, const Visitor& visit) {
   list.Secret("custom.api_key", s.custom.api_key, "Its key; empty: none is sent");
   list.Text("custom.model", s.custom.model, "Its embedding model; empty: its default");
   list.Price("custom.usd_per_million_tokens", s.custom.usd_per_million_tokens);
+
+  list.Secret("anthropic.api_key", s.anthropic.api_key, "Key of Anthropic's API");
+  list.Text("anthropic.base_url", s.anthropic.base_url, "Address of Anthropic's API");
+  list.Text("anthropic.version", s.anthropic.version, "Header anthropic-version");
+
+  list.Secret("deepseek.api_key", s.deepseek.api_key, "Key of DeepSeek's API");
+  list.Text("deepseek.base_url", s.deepseek.base_url, "Address of DeepSeek's API");
+}
+
+void VisitChat(ChatSettings& s, const Visitor& visit) {
+  const List list(visit);
+  list.Text("chat.model", s.model,
+            "PROVIDER/MODEL that answers conversations which name no model, for example "
+            "anthropic/claude-haiku-4-5; empty: none");
+  list.Text("chat.fallbacks", s.fallbacks,
+            "Who answers when it fails before the first piece of an answer: PROVIDER/MODEL, "
+            "separated by commas, tried in turn");
+  list.Text("chat.fallback_on", s.fallback_on, "The failures after which that happens");
+  list.Text("chat.aliases", s.aliases,
+            "Names that clients may use: NAME=PROVIDER/MODEL, separated by commas");
+  list.Integer("chat.max_tokens", s.max_tokens, 1, 10'000'000,
+               "Tokens of an answer when a request names no number");
+  list.Integer("chat.max_tokens_limit", s.max_tokens_limit, 1, 10'000'000,
+               "Most tokens of an answer that a request may ask for");
+  list.Integer("chat.drain_ms", s.drain_ms, 0, 600'000,
+               "How long an answer is read on after its client has left, to learn what it cost; "
+               "0: it is cut at once");
+  list.Integer("chat.first_content_ms", s.first_content_ms, 1, kDayMs,
+               "Time to the first piece of an answer; signs of life alone do not count");
+  list.Integer("chat.content_idle_ms", s.content_idle_ms, 1, kDayMs,
+               "Time between two pieces of an answer; signs of life alone do not count");
+  list.Integer("chat.total_ms", s.total_ms, 1, kDayMs,
+               "Time for a whole answer, with all attempts and fallbacks");
 }
 
 void VisitBedrock(BedrockSettings& s, const Visitor& visit) {
@@ -164,12 +201,48 @@ Result<> Needs(std::string_view provider, std::string_view name, const std::stri
                 provider);
 }
 
+std::string_view Trimmed(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+// A name in a setting: well formed, and its vendor can be called.
+Result<> CheckSource(std::string_view setting, const ProviderSettings& s, std::string_view text) {
+  Result<ChatSource> source = ParseChatSource(text);
+  if (!source) return tl::unexpected(At(setting, std::move(source).error()));
+  return CheckChatProvider(s, source->provider);
+}
+
+Result<> CheckChat(const ProviderSettings& s) {
+  if (!s.chat.model.empty()) RETURN_IF_ERROR(CheckSource("chat.model", s, s.chat.model));
+  const std::vector<std::string> fallbacks = SplitSetting(s.chat.fallbacks);
+  for (const std::string& name : fallbacks) {
+    RETURN_IF_ERROR(CheckSource("chat.fallbacks", s, name));
+  }
+  if (!fallbacks.empty() && s.chat.model.empty()) {
+    return FailAt("chat.model", Code::kInvalidArgument,
+                  "chat.fallbacks stand in for it; it is not set");
+  }
+  ASSIGN_OR_RETURN(const std::vector<ChatAlias> aliases, ParseChatAliases(s.chat.aliases));
+  for (const ChatAlias& alias : aliases) {
+    RETURN_IF_ERROR(CheckChatProvider(s, alias.source.provider));
+  }
+  if (s.chat.max_tokens > s.chat.max_tokens_limit) {
+    return FailAt("chat.max_tokens", Code::kInvalidArgument,
+                  "expected at most chat.max_tokens_limit ({}), got {}", s.chat.max_tokens_limit,
+                  s.chat.max_tokens);
+  }
+  return {};
+}
+
 }  // namespace
 
 void VisitProviderSettings(ProviderSettings& settings, const Visitor& visit) {
   VisitEmbeddings(settings.embeddings, visit);
   VisitVendors(settings, visit);
   VisitBedrock(settings.bedrock, visit);
+  VisitChat(settings.chat, visit);
   VisitUpstream(settings.upstream, visit);
 }
 
@@ -190,7 +263,69 @@ Result<> CheckProviderSettings(const ProviderSettings& s) {
   } else if (provider == "custom") {
     RETURN_IF_ERROR(Needs(provider, "custom.base_url", s.custom.base_url));
   }
-  return {};
+  return CheckChat(s);
+}
+
+std::vector<std::string> SplitSetting(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view item = Trimmed(text.substr(0, comma));
+    if (!item.empty()) items.emplace_back(item);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  return items;
+}
+
+Result<ChatSource> ParseChatSource(std::string_view text) {
+  constexpr std::size_t kModelMax = 256;
+  const std::size_t slash = text.find('/');
+  const std::string_view provider = text.substr(0, slash);
+  const bool known =
+      std::find(kChatProviders.begin(), kChatProviders.end(), provider) != kChatProviders.end();
+  const std::string_view model = slash == std::string_view::npos ? "" : text.substr(slash + 1);
+  const bool printable =
+      std::all_of(model.begin(), model.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (known && !model.empty() && model.size() <= kModelMax && printable) {
+    return ChatSource{std::string(provider), std::string(model)};
+  }
+  return Fail(Code::kInvalidArgument,
+              "expected PROVIDER/MODEL with openai, anthropic, deepseek, bedrock, azure, "
+              "huggingface or custom; got \"{}\"",
+              text.substr(0, 100));
+}
+
+Result<> CheckChatProvider(const ProviderSettings& s, std::string_view provider) {
+  if (provider == "openai") return Needs(provider, "openai.api_key", s.openai.api_key);
+  if (provider == "anthropic") return Needs(provider, "anthropic.api_key", s.anthropic.api_key);
+  if (provider == "deepseek") return Needs(provider, "deepseek.api_key", s.deepseek.api_key);
+  if (provider == "huggingface") return Needs(provider, "huggingface.token", s.huggingface.token);
+  if (provider == "bedrock") return Needs(provider, "bedrock.region", s.bedrock.region);
+  if (provider == "custom") return Needs(provider, "custom.base_url", s.custom.base_url);
+  RETURN_IF_ERROR(Needs(provider, "azure.endpoint", s.azure.endpoint));
+  return Needs(provider, "azure.api_key", s.azure.api_key);
+}
+
+Result<std::vector<ChatAlias>> ParseChatAliases(std::string_view text) {
+  std::vector<ChatAlias> aliases;
+  for (const std::string& item : SplitSetting(text)) {
+    const std::size_t equals = item.find('=');
+    const std::string name(Trimmed(std::string_view(item).substr(0, equals)));
+    if (equals == std::string::npos || name.empty()) {
+      return FailAt("chat.aliases", Code::kInvalidArgument,
+                    "expected NAME=PROVIDER/MODEL, got \"{}\"", item);
+    }
+    Result<ChatSource> source = ParseChatSource(Trimmed(std::string_view(item).substr(equals + 1)));
+    if (!source) return tl::unexpected(At("chat.aliases", std::move(source).error()));
+    const bool twice = std::any_of(aliases.begin(), aliases.end(),
+                                   [&](const ChatAlias& other) { return other.name == name; });
+    if (twice) {
+      return FailAt("chat.aliases", Code::kInvalidArgument, "\"{}\" is there twice", name);
+    }
+    aliases.push_back({name, *std::move(source)});
+  }
+  return aliases;
 }
 
 }  // namespace garrison

@@ -1,10 +1,12 @@
-// Settings of models that run elsewhere: which vendor embeds, how each is reached, and how calls to
-// all of them behave.
+// Settings of models that run elsewhere: which vendor embeds, who answers conversations, how each
+// is reached, and how calls to all of them behave.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -75,6 +77,32 @@ struct CustomSettings {
   double usd_per_million_tokens = -1;
 };
 
+struct AnthropicSettings {
+  std::string api_key;
+  std::string base_url = "https://api.anthropic.com";
+  std::string version = "2023-06-01";
+};
+
+struct DeepSeekSettings {
+  std::string api_key;
+  std::string base_url = "https://api.deepseek.com";
+};
+
+struct ChatSettings {
+  std::string model;
+  std::string fallbacks;
+  // Not those that are the operator's own mistake: another vendor would hide them, and be paid.
+  std::string fallback_on =
+      "network,timeout,rate_limit,overloaded,server,bad_reply,billing,circuit_open";
+  std::string aliases;
+  std::int64_t max_tokens = 1024;
+  std::int64_t max_tokens_limit = 8192;
+  std::int64_t drain_ms = 0;
+  std::int64_t first_content_ms = 60'000;
+  std::int64_t content_idle_ms = 30'000;
+  std::int64_t total_ms = 600'000;
+};
+
 struct UpstreamSettings {
   std::int64_t connect_ms = 5'000;
   std::int64_t first_content_ms = 30'000;
@@ -100,6 +128,9 @@ struct ProviderSettings {
   BedrockSettings bedrock;
   AzureSettings azure;
   CustomSettings custom;
+  AnthropicSettings anthropic;
+  DeepSeekSettings deepseek;
+  ChatSettings chat;
   UpstreamSettings upstream;
 };
 
@@ -110,5 +141,29 @@ void VisitProviderSettings(ProviderSettings& settings,
 // Checks that span several settings: a provider that is chosen has what it needs to be called.
 // INVALID_ARGUMENT.
 Result<> CheckProviderSettings(const ProviderSettings& settings);
+
+// A model that answers conversations elsewhere.
+struct ChatSource {
+  std::string provider;
+  std::string model;
+};
+
+// "anthropic/claude-haiku-4-5"; the model may have slashes of its own. INVALID_ARGUMENT for another
+// form or an unknown provider, without `where`.
+Result<ChatSource> ParseChatSource(std::string_view text);
+
+// Whether that vendor can be called: its keys and addresses are set. INVALID_ARGUMENT, `where`
+// naming the setting.
+Result<> CheckChatProvider(const ProviderSettings& settings, std::string_view provider);
+
+// "gpt-4o=openai/gpt-4o, ...", in the order they are written. INVALID_ARGUMENT.
+struct ChatAlias {
+  std::string name;
+  ChatSource source;
+};
+Result<std::vector<ChatAlias>> ParseChatAliases(std::string_view text);
+
+// "a, b" -> {"a", "b"}; empty items are left out.
+std::vector<std::string> SplitSetting(std::string_view text);
 
 }  // namespace garrison

@@ -131,6 +131,32 @@ void VisitCache(CacheSettings& s, const Visitor& visit) {
        {"off", "on"});
 }
 
+void VisitBudget(BudgetSettings& s, const Visitor& visit) {
+  Text(visit, "budget.month_usd", s.month_usd, "USD that paid calls of a month may cost together");
+  Text(visit, "budget.day_usd", s.day_usd, "The same for a day");
+  Text(visit, "budget.hour_usd", s.hour_usd, "The same for an hour of the clock");
+  Text(visit, "budget.request_usd", s.request_usd, "USD that one call may cost at most");
+  Text(visit, "budget.limits", s.limits,
+       "More limits, separated by commas: key:NAME, model:PROVIDER/MODEL or kind:chat with month, "
+       "day or hour and USD, such as \"key:alice month 20, kind:embed day 1\"");
+  Integer(visit, "budget.stop_percent", s.stop_percent, 1, 100,
+          "Paid calls stop when so much of a limit is spent or put aside; local work goes on");
+  Integer(visit, "budget.premium_percent", s.premium_percent, 1, 100,
+          "Models marked as premium stop when so much of the month's limit is");
+  Text(visit, "budget.alert_percents", s.alert_percents,
+       "Three parts of a limit of which people are told once each, when they are spent");
+  Integer(visit, "budget.month_start", s.month_start, 1, 28, "Day on which the month begins");
+  Text(visit, "budget.time_zone", s.time_zone,
+       "Where days begin at midnight: UTC, +02:00 or a name such as Europe/Berlin");
+  Text(visit, "budget.prices", s.prices,
+       "JSON file with prices that come before the built-in ones (docs/budget.md)");
+  Integer(visit, "budget.price_days", s.price_days, 1, 3650,
+          "Days after which a price that nobody checked is warned about");
+  Text(visit, "budget.file", s.file,
+       "SQLite file of the ledger; empty: $XDG_STATE_HOME/garrison/ledger.db or "
+       "~/.local/state/garrison/ledger.db. Unused when database.url is set");
+}
+
 void VisitGuard(GuardSettings& s, const Visitor& visit) {
   Real(visit, "guard.weight_r", s.weight_r, 0, 10, "wR: weight of the risk severity R");
   Real(visit, "guard.weight_v", s.weight_v, 0, 10, "wv: weight of the risk rate v");
@@ -267,7 +293,9 @@ void VisitSettings(Settings& settings, const Visitor& visit) {
           "Time after which unused working memory goes back to the system");
   VisitCache(settings.cache, visit);
   Secret(visit, "database.url", settings.database.url,
-         "PostgreSQL that keeps vectors for several services: postgres://USER:PASSWORD@HOST/NAME");
+         "PostgreSQL that keeps vectors and the ledger of several services: "
+         "postgres://USER:PASSWORD@HOST/NAME");
+  VisitBudget(settings.budget, visit);
   VisitGuard(settings.guard, visit);
   VisitProviderSettings(settings.providers, visit);
   Text(visit, "log.level", settings.log.level, "Least serious lines on stderr",

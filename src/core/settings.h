@@ -126,12 +126,30 @@ struct DatabaseSettings {
   std::string url;
 };
 
+// Amounts are texts, so that no digit is lost on the way.
+struct BudgetSettings {
+  std::string month_usd = "200";
+  std::string day_usd = "7";
+  std::string hour_usd = "0.50";
+  std::string request_usd = "0.05";
+  std::string limits;
+  std::int64_t stop_percent = 95;
+  std::int64_t premium_percent = 90;
+  std::string alert_percents = "70,85,95";
+  std::int64_t month_start = 1;
+  std::string time_zone = "UTC";
+  std::string prices;
+  std::int64_t price_days = 90;
+  std::string file;
+};
+
 struct Settings {
   ServerSettings server;
   LimitSettings limits;
   EngineSettings engine;
   CacheSettings cache;
   DatabaseSettings database;
+  BudgetSettings budget;
   GuardSettings guard;
   ProviderSettings providers;
   LogSettings log;

@@ -111,5 +111,48 @@ TEST(Settings, TlsNeedsBothFiles) {
   EXPECT_EQ(CheckSettings(settings).error().where, "server.tls_client_ca");
 }
 
+TEST(ChatSettings, SourcesNameAVendorAndItsModel) {
+  const auto source = ParseChatSource("huggingface/meta-llama/Llama-3.1-8B");
+  ASSERT_TRUE(source);
+  EXPECT_EQ(source->provider, "huggingface");
+  EXPECT_EQ(source->model, "meta-llama/Llama-3.1-8B");
+  for (const char* odd : {"", "/", "openai", "openai/", "local/x", "OpenAI/x", " openai/x",
+                          "openai/a b", "openai/a\x7f", "openai/\xc3\xbc"}) {
+    EXPECT_FALSE(ParseChatSource(odd)) << odd;
+  }
+}
+
+TEST(ChatSettings, AliasesKeepTheirOrder) {
+  const auto aliases = ParseChatAliases(" b = openai/x ,, a=custom/y=z ");
+  ASSERT_TRUE(aliases);
+  ASSERT_EQ(aliases->size(), 2u);
+  EXPECT_EQ(aliases->at(0).name, "b");
+  EXPECT_EQ(aliases->at(1).source.model, "y=z");
+  for (const char* odd : {"a", "=openai/x", "a=", "a=b", "a=openai/x,a=openai/x"}) {
+    const auto wrong = ParseChatAliases(odd);
+    ASSERT_FALSE(wrong) << odd;
+    EXPECT_EQ(wrong.error().where, "chat.aliases");
+  }
+}
+
+TEST(ChatSettings, WhatGoesTogetherIsChecked) {
+  const auto where = [](auto change) {
+    ProviderSettings settings;
+    change(settings);
+    const Result<> checked = CheckProviderSettings(settings);
+    return checked ? "" : checked.error().where;
+  };
+  EXPECT_EQ(where([](ProviderSettings&) {}), "");
+  EXPECT_EQ(where([](ProviderSettings& s) { s.chat.model = "anthropic/x"; }), "anthropic.api_key");
+  EXPECT_EQ(where([](ProviderSettings& s) { s.chat.aliases = "a=azure/x"; }), "azure.endpoint");
+  EXPECT_EQ(where([](ProviderSettings& s) { s.chat.fallbacks = "openai/x"; }), "openai.api_key");
+  EXPECT_EQ(where([](ProviderSettings& s) {
+              s.openai.api_key = "k";
+              s.chat.fallbacks = "openai/x";
+            }),
+            "chat.model");
+  EXPECT_EQ(where([](ProviderSettings& s) { s.chat.max_tokens_limit = 1023; }), "chat.max_tokens");
+}
+
 }  // namespace
 }  // namespace garrison

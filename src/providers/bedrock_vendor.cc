@@ -1,12 +1,9 @@
 #include "providers/bedrock_vendor.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 #include <variant>
 
-#include "providers/failure.h"
-#include "providers/sigv4.h"
+#include "providers/bedrock_call.h"
 #include "wire/upstream_bedrock.h"
 
 namespace garrison {
@@ -16,21 +13,8 @@ constexpr std::uint64_t kBytesMax = 1 << 20;  // the vendor refuses earlier: 819
 
 class BedrockVendor final : public Vendor {
  public:
-  BedrockVendor(const BedrockSettings& settings, std::string model, TitanVersion version,
-                std::string origin, std::shared_ptr<AwsCredentialSource> credentials,
-                const Clock& clock)
-      : model_(std::move(model)),
-        version_(version),
-        region_(settings.region),
-        bearer_token_(settings.bearer_token),
-        secrets_({settings.bearer_token, settings.access_key_id, settings.secret_access_key,
-                  settings.session_token}),
-        origin_(std::move(origin)),
-        host_(origin_.substr(origin_.find("//") + 2)),
-        // As boto3 sends it: a colon would do, but an ARN's slash must be encoded.
-        path_(fmt::format("/model/{}/invoke", PercentEncode(model_, false))),
-        credentials_(std::move(credentials)),
-        clock_(clock) {}
+  BedrockVendor(std::string model, TitanVersion version, BedrockCalls calls)
+      : model_(std::move(model)), version_(version), calls_(std::move(calls)) {}
 
   const std::string& provider() const override { return provider_; }
   const std::string& model() const override { return model_; }
@@ -52,31 +36,13 @@ class BedrockVendor final : public Vendor {
   }
 
   Result<HttpCall> MakeCall(const EmbedPart& part, const RequestContext& context) const override {
-    HttpCall call{.url = origin_ + path_};
-    call.body = EncodeUpstreamTitan(version_, std::get<std::string>(part.inputs.front()),
-                                    part.dimensions, part.normalize);
-    const std::vector<HttpHeader> type = {{"Content-Type", "application/json"}};
-    call.headers = type;
-    call.headers.push_back({"Accept", "application/json"});
-    if (!bearer_token_.empty()) {
-      call.headers.push_back({"Authorization", "Bearer " + bearer_token_});
-      return call;
-    }
-    ASSIGN_OR_RETURN(AwsCredentials credentials, credentials_->Get(context));
-    const SigV4Key key{std::move(credentials.access_key_id),
-                       std::move(credentials.secret_access_key),
-                       std::move(credentials.session_token), region_, "bedrock"};
-    for (HttpHeader& header :
-         SignSigV4({"POST", host_, path_, type, call.body}, key, clock_.WallNow())) {
-      call.headers.push_back(std::move(header));
-    }
-    return call;
+    return calls_.Make(model_, "invoke",
+                       EncodeUpstreamTitan(version_, std::get<std::string>(part.inputs.front()),
+                                           part.dimensions, part.normalize),
+                       "application/json", context);
   }
 
-  UpstreamFailure Failure(const HttpReply& reply) const override {
-    return DecodeUpstreamBedrockFailure(reply.status, FindHeader(reply.headers, "x-amzn-errortype"),
-                                        reply.body, secrets_);
-  }
+  UpstreamFailure Failure(const HttpReply& reply) const override { return calls_.Failure(reply); }
 
   Result<UpstreamVectors> Decode(const HttpReply& reply, const EmbedPart&) const override {
     return DecodeUpstreamTitan(reply.body);
@@ -86,14 +52,7 @@ class BedrockVendor final : public Vendor {
   const std::string provider_ = "bedrock";
   const std::string model_;
   const TitanVersion version_;
-  const std::string region_;
-  const std::string bearer_token_;
-  const std::vector<std::string> secrets_;
-  const std::string origin_;
-  const std::string host_;
-  const std::string path_;
-  const std::shared_ptr<AwsCredentialSource> credentials_;
-  const Clock& clock_;
+  const BedrockCalls calls_;
 };
 
 }  // namespace
@@ -112,18 +71,9 @@ Result<std::unique_ptr<Vendor>> MakeBedrockVendor(const BedrockSettings& setting
                   "with one of them; got \"{}\"",
                   model);
   }
-  std::string origin =
-      settings.endpoint.empty()
-          ? fmt::format("https://bedrock-runtime.{}.amazonaws.com", settings.region)
-          : settings.endpoint;
-  while (origin.ends_with('/')) origin.pop_back();
-  const std::size_t host = origin.find("://");
-  if (host == std::string::npos || origin.find('/', host + 3) != std::string::npos) {
-    return FailAt("bedrock.endpoint", Code::kInvalidArgument,
-                  "expected https://HOST or https://HOST:PORT without a path");
-  }
-  return std::make_unique<BedrockVendor>(settings, model, version, std::move(origin),
-                                         std::move(credentials), clock);
+  ASSIGN_OR_RETURN(BedrockCalls calls,
+                   BedrockCalls::Create(settings, std::move(credentials), clock));
+  return std::make_unique<BedrockVendor>(model, version, std::move(calls));
 }
 
 }  // namespace garrison

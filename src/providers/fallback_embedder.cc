@@ -19,9 +19,9 @@ std::string ContentOf(const Embedder& embedder) {
 }
 
 Result<Embeddings> EmbedCounting(const Embedder& embedder, const EmbedRequest& request,
-                                 const RequestContext& context, std::atomic<unsigned>& attempts) {
+                                 const RequestContext& context, CallTally& tally) {
   if (const auto* remote = dynamic_cast<const RemoteEmbedder*>(&embedder)) {
-    return remote->Embed(request, context, attempts);
+    return remote->Embed(request, context, tally);
   }
   return embedder.Embed(request, context);
 }
@@ -154,8 +154,7 @@ Result<FallbackEmbedder::Way> FallbackEmbedder::Ready(Slot& slot,
 }
 
 Result<Embeddings> FallbackEmbedder::Ask(Slot& slot, const EmbedRequest& request,
-                                         const RequestContext& context,
-                                         std::atomic<unsigned>& attempts) const {
+                                         const RequestContext& context, CallTally& tally) const {
   ASSIGN_OR_RETURN(const Way way, Ready(slot, context));
   EmbedRequest own = request;
   if (way.adapter != nullptr) {
@@ -163,10 +162,11 @@ Result<Embeddings> FallbackEmbedder::Ask(Slot& slot, const EmbedRequest& request
     own.dimensions.reset();
     own.normalize.reset();
   }
-  ASSIGN_OR_RETURN(Embeddings rows, EmbedCounting(*way.embedder, own, context, attempts));
+  ASSIGN_OR_RETURN(Embeddings rows, EmbedCounting(*way.embedder, own, context, tally));
   if (!rows.served) rows.served.emplace();
   rows.served->by = way.embedder->info().id;
-  rows.served->attempts = attempts;
+  rows.served->attempts = tally.attempts;
+  if (tally.priced) rows.served->cost_pusd = tally.cost;
   if (way.adapter == nullptr) return rows;
   if (rows.dimension != way.adapter->data().from.dimension) {
     return Fail(Code::kFailedPrecondition, "the adapter takes {} dimensions, {} gave {}",
@@ -188,8 +188,8 @@ Result<Embeddings> FallbackEmbedder::Ask(Slot& slot, const EmbedRequest& request
 
 Result<Embeddings> FallbackEmbedder::Embed(const EmbedRequest& request,
                                            const RequestContext& context) const {
-  std::atomic<unsigned> attempts = 0;
-  Result<Embeddings> first = EmbedCounting(*primary_, request, context, attempts);
+  CallTally tally;
+  Result<Embeddings> first = EmbedCounting(*primary_, request, context, tally);
   if (first) {
     Learn(context);
     return first;
@@ -198,7 +198,7 @@ Result<Embeddings> FallbackEmbedder::Embed(const EmbedRequest& request,
   std::string tried;
   for (const auto& slot : slots_) {
     RETURN_IF_ERROR(context.Check(clock_.Now()));
-    Result<Embeddings> rows = Ask(*slot, request, context, attempts);
+    Result<Embeddings> rows = Ask(*slot, request, context, tally);
     if (rows) {
       // The vendor's own words may repeat what it was sent.
       logger_.Warning("{} answered for {}: {}", rows->served->by, info().id, first.error().reason);

@@ -75,7 +75,7 @@ class FallbackEmbedder final : public Embedder {
   Result<> Open(Slot& slot, const RequestContext& context) const;
   Result<> Prove(Slot& slot, const RequestContext& context) const;
   Result<Embeddings> Ask(Slot& slot, const EmbedRequest& request, const RequestContext& context,
-                         std::atomic<unsigned>& attempts) const;
+                         CallTally& tally) const;
 
   const std::shared_ptr<const Embedder> primary_;
   std::vector<std::unique_ptr<Slot>> slots_;  // constant; each has its own synchronisation

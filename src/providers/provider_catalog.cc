@@ -11,20 +11,6 @@
 namespace garrison {
 namespace {
 
-std::vector<std::string> ListOf(std::string_view text) {
-  std::vector<std::string> items;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    std::string_view item = text.substr(0, comma);
-    while (item.starts_with(' ')) item.remove_prefix(1);
-    while (item.ends_with(' ')) item.remove_suffix(1);
-    if (!item.empty()) items.emplace_back(item);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
-  }
-  return items;
-}
-
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
   return value == nullptr ? "" : value;
@@ -41,7 +27,7 @@ std::filesystem::path FingerprintFile(const std::string& setting) {
 
 Result<std::vector<FailureClass>> ClassesOf(const std::string& setting) {
   std::vector<FailureClass> classes;
-  for (const std::string& name : ListOf(setting)) {
+  for (const std::string& name : SplitSetting(setting)) {
     const std::optional<FailureClass> kind = FailureOf(name);
     if (!kind) {
       return FailAt("embeddings.fallback_on", Code::kInvalidArgument,
@@ -79,7 +65,7 @@ Result<std::shared_ptr<const Embedder>> OpenProviderEmbedder(const ProviderSetti
   const EmbeddingsSettings& s = settings.embeddings;
   const std::string source = s.provider + (s.model.empty() ? "" : "/" + s.model);
   ASSIGN_OR_RETURN(std::shared_ptr<const Embedder> primary, providers.Open(source));
-  const std::vector<std::string> names = ListOf(s.fallback);
+  const std::vector<std::string> names = SplitSetting(s.fallback);
   if (names.empty()) return primary;
 
   std::vector<Fallback> fallbacks;
@@ -88,7 +74,7 @@ Result<std::shared_ptr<const Embedder>> OpenProviderEmbedder(const ProviderSetti
     fallbacks.push_back(std::move(fallback));
   }
   std::vector<Adapter> adapters;
-  for (const std::string& file : ListOf(s.adapters)) {
+  for (const std::string& file : SplitSetting(s.adapters)) {
     ASSIGN_OR_RETURN(Adapter adapter, Adapter::Load(file));
     adapters.push_back(std::move(adapter));
   }

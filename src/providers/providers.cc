@@ -7,8 +7,11 @@
 #include <utility>
 
 #include "base/ip_address.h"
+#include "providers/anthropic_vendor.h"
+#include "providers/bedrock_chat_vendor.h"
 #include "providers/bedrock_vendor.h"
 #include "providers/huggingface_vendor.h"
+#include "providers/openai_chat_vendor.h"
 #include "providers/openai_vendor.h"
 #include "providers/remote_embedder.h"
 #include "providers/sigv4.h"
@@ -18,6 +21,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"openai", "huggingface", "bedrock", "azure",
                                                     "custom"};
+
+constexpr std::string_view kHuggingFaceRouter = "https://router.huggingface.co/v1";
 
 std::chrono::milliseconds Ms(std::int64_t value) { return std::chrono::milliseconds(value); }
 
@@ -59,6 +64,8 @@ std::string AddressOf(const ProviderSettings& settings, std::string_view provide
   if (provider == "azure") return settings.azure.endpoint;
   if (provider == "custom") return settings.custom.base_url;
   if (provider == "huggingface") return settings.huggingface.endpoint;
+  if (provider == "anthropic") return settings.anthropic.base_url;
+  if (provider == "deepseek") return settings.deepseek.base_url;
   return settings.bedrock.endpoint;
 }
 
@@ -104,10 +111,7 @@ Providers::Providers(const ProviderSettings& settings, std::shared_ptr<HttpClien
       aws_(std::make_shared<AwsCredentialSource>(settings.bedrock, std::move(home), client_,
                                                  chance_.clock)) {}
 
-std::shared_ptr<Upstream> Providers::UpstreamOf(const std::string& provider) {
-  const std::lock_guard lock(mutex_);
-  std::shared_ptr<Upstream>& upstream = upstreams_[provider];
-  if (upstream != nullptr) return upstream;
+UpstreamOptions Providers::OptionsOf(const std::string& provider) const {
   const UpstreamSettings& s = settings_.upstream;
   UpstreamOptions options;
   options.provider = provider;
@@ -120,15 +124,44 @@ std::shared_ptr<Upstream> Providers::UpstreamOf(const std::string& provider) {
   options.hedge = Ms(s.hedge_ms);
   options.breaker = {static_cast<unsigned>(s.breaker_failures), Ms(s.breaker_open_ms)};
   options.reply_bytes = static_cast<std::size_t>(s.reply_bytes);
-  upstream = std::make_shared<Upstream>(options, client_, gate_, chance_);
+  return options;
+}
+
+std::shared_ptr<Upstream> Providers::UpstreamOf(const std::string& provider) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<Upstream>& upstream = upstreams_[provider];
+  if (upstream == nullptr) {
+    upstream = std::make_shared<Upstream>(OptionsOf(provider), client_, gate_, chance_);
+  }
   return upstream;
 }
 
-std::size_t Providers::open_circuits() {
+Providers::ChatWays Providers::ChatWaysOf(const std::string& provider) {
   const std::lock_guard lock(mutex_);
-  return static_cast<std::size_t>(std::count_if(
-      upstreams_.begin(), upstreams_.end(),
-      [](const auto& entry) { return entry.second->circuit() != CircuitBreaker::State::kClosed; }));
+  ChatWays& ways = chats_[provider];
+  if (ways.answers == nullptr) {
+    const ChatSettings& s = settings_.chat;
+    UpstreamOptions options = OptionsOf(provider);
+    ways.counts =
+        std::make_shared<Upstream>(options, client_, std::make_shared<CountingGate>(), chance_);
+    options.first_content = Ms(s.first_content_ms);
+    options.content_idle = Ms(s.content_idle_ms);
+    options.total = Ms(s.total_ms);
+    options.drain = Ms(s.drain_ms);
+    ways.answers = std::make_shared<ChatUpstream>(options, client_, gate_, chance_);
+  }
+  return ways;
+}
+
+std::size_t Providers::open_circuits() {
+  const auto open = [](const auto& upstream) {
+    return upstream.circuit() != CircuitBreaker::State::kClosed;
+  };
+  const std::lock_guard lock(mutex_);
+  std::size_t count = 0;
+  for (const auto& [provider, upstream] : upstreams_) count += open(*upstream) ? 1 : 0;
+  for (const auto& [provider, ways] : chats_) count += open(*ways.answers) ? 1 : 0;
+  return count;
 }
 
 Result<std::shared_ptr<const Vendor>> Providers::MakeVendor(std::string_view provider,
@@ -197,7 +230,6 @@ Result<std::shared_ptr<const Embedder>> Providers::Open(std::string_view source)
     options.dimensions = static_cast<std::size_t>(settings_.embeddings.dimensions);
   }
   options.fan_out = static_cast<std::size_t>(settings_.upstream.fan_out);
-  options.token_pusd = TokenPrice(settings_, provider);
   options.address = AddressOf(settings_, provider);
   const bool key = provider == "custom"        ? !settings_.custom.api_key.empty()
                    : provider == "huggingface" ? !settings_.huggingface.token.empty()
@@ -205,6 +237,73 @@ Result<std::shared_ptr<const Embedder>> Providers::Open(std::string_view source)
   options.warnings = Warnings(provider, options.address, key);
   return std::make_shared<const RemoteEmbedder>(std::move(vendor), UpstreamOf(provider),
                                                 std::move(options));
+}
+
+Result<std::shared_ptr<const ChatVendor>> Providers::MakeChatVendor(const ChatSource& source) {
+  RETURN_IF_ERROR(CheckChatProvider(settings_, source.provider));
+  const std::string& provider = source.provider;
+  if (provider == "anthropic") {
+    return std::shared_ptr<const ChatVendor>(
+        MakeAnthropicVendor(settings_.anthropic, source.model));
+  }
+  if (provider == "bedrock") {
+    ASSIGN_OR_RETURN(std::unique_ptr<ChatVendor> vendor,
+                     MakeBedrockChatVendor(settings_.bedrock, source.model, aws_, chance_.clock));
+    return std::shared_ptr<const ChatVendor>(std::move(vendor));
+  }
+  OpenAiChatVendorOptions options{.provider = provider};
+  options.model = source.model;
+  std::string key, base;
+  if (provider == "openai") {
+    const OpenAiSettings& s = settings_.openai;
+    key = s.api_key;
+    base = s.base_url;
+    if (!s.organization.empty()) options.headers.push_back({"OpenAI-Organization", s.organization});
+    if (!s.project.empty()) options.headers.push_back({"OpenAI-Project", s.project});
+  } else if (provider == "azure") {
+    key = settings_.azure.api_key;
+    options.url =
+        fmt::format("{}/openai/deployments/{}/chat/completions?api-version={}",
+                    WithoutSlash(settings_.azure.endpoint), PercentEncode(source.model, false),
+                    PercentEncode(settings_.azure.api_version, false));
+    options.headers.push_back({"api-key", key});
+  } else if (provider == "deepseek") {
+    key = settings_.deepseek.api_key;
+    base = settings_.deepseek.base_url;
+    options.form.max_completion_tokens = false;
+  } else if (provider == "huggingface") {
+    const HuggingFaceSettings& s = settings_.huggingface;
+    key = s.token;
+    base = kHuggingFaceRouter;
+    options.form.max_completion_tokens = false;
+    if (!s.bill_to.empty()) options.headers.push_back({"X-HF-Bill-To", s.bill_to});
+  } else {
+    key = settings_.custom.api_key;
+    base = settings_.custom.base_url;
+    options.form.max_completion_tokens = false;
+  }
+  if (options.url.empty()) {
+    options.url = WithoutSlash(base) + "/chat/completions";
+    if (!key.empty()) options.headers.insert(options.headers.begin(), Bearer(key));
+  }
+  options.secrets = {key};
+  return std::shared_ptr<const ChatVendor>(MakeOpenAiChatVendor(std::move(options)));
+}
+
+std::vector<std::string> Providers::ChatWarnings(std::string_view provider) const {
+  if (provider == "huggingface") return {};  // its router, always by https
+  const bool key = provider != "custom" || !settings_.custom.api_key.empty();
+  return Warnings(provider, AddressOf(settings_, provider), key);
+}
+
+Result<std::shared_ptr<const RemoteChatModel>> Providers::OpenChat(const ChatSource& source) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const ChatVendor> vendor, MakeChatVendor(source));
+  const ChatWays ways = ChatWaysOf(source.provider);
+  RemoteChatOptions options;
+  options.max_tokens = static_cast<std::uint32_t>(settings_.chat.max_tokens);
+  options.max_tokens_limit = static_cast<std::uint32_t>(settings_.chat.max_tokens_limit);
+  return std::make_shared<const RemoteChatModel>(std::move(vendor), ways.answers, ways.counts,
+                                                 options);
 }
 
 }  // namespace garrison

@@ -120,7 +120,7 @@ std::vector<RemoteEmbedder::Piece> RemoteEmbedder::Split(const EmbedRequest& req
 
 Result<UpstreamVectors> RemoteEmbedder::RunOne(const EmbedPart& part, std::uint64_t bound,
                                                const RequestContext& context,
-                                               std::atomic<unsigned>& attempts) const {
+                                               CallTally& tally) const {
   UpstreamVectors vectors;
   UpstreamCall call;
   call.bound = {.provider = vendor_->provider(), .model = vendor_->model(), .tokens = bound};
@@ -131,14 +131,14 @@ Result<UpstreamVectors> RemoteEmbedder::RunOne(const EmbedPart& part, std::uint6
     RETURN_IF_ERROR(CheckDimension(part.dimensions, vectors.dimension));
     return AttemptUse{.tokens = vectors.tokens, .chat = {}};
   };
-  RETURN_IF_ERROR(upstream_->Run(call, context, attempts));
+  RETURN_IF_ERROR(upstream_->Run(call, context, tally));
   return vectors;
 }
 
 // The first piece on this thread, the others beside it.
 void RemoteEmbedder::RunAll(const EmbedRequest& request, std::optional<std::size_t> dimensions,
                             const RequestContext& context, std::vector<Piece>& pieces,
-                            std::atomic<unsigned>& attempts) const {
+                            CallTally& tally) const {
   std::stop_source stop;
   const std::stop_callback forward(context.stop, [&stop] { stop.request_stop(); });
   std::atomic<std::size_t> next = 0;
@@ -153,7 +153,7 @@ void RemoteEmbedder::RunAll(const EmbedRequest& request, std::optional<std::size
       }
       const EmbedPart part{std::span(request.inputs).subspan(piece.first, piece.count), dimensions,
                            request.normalize, request.prompt, request.long_input};
-      piece.vectors = RunOne(part, piece.bound, own, attempts);
+      piece.vectors = RunOne(part, piece.bound, own, tally);
       if (!piece.vectors) stop.request_stop();
     }
   };
@@ -182,7 +182,6 @@ Result<Embeddings> RemoteEmbedder::Merge(const EmbedRequest& request,
                                          std::vector<Piece> pieces) const {
   Embeddings merged;
   Served served;
-  std::uint64_t tokens = 0;
   for (Piece& piece : pieces) {
     UpstreamVectors& vectors = *piece.vectors;
     if (merged.dimension == 0) merged.dimension = vectors.dimension;
@@ -202,7 +201,6 @@ Result<Embeddings> RemoteEmbedder::Merge(const EmbedRequest& request,
       for (const std::size_t share : Apportion(*vectors.tokens, bounds)) {
         merged.tokens.push_back(share);
       }
-      tokens += *vectors.tokens;
     } else {
       for (std::size_t i = 0; i < piece.count; ++i) {
         const bool text = IsText(request.inputs[piece.first + i]);
@@ -214,22 +212,18 @@ Result<Embeddings> RemoteEmbedder::Merge(const EmbedRequest& request,
   }
   merged.total_tokens = merged.tokens;
   served.by = info().id;
-  if (options_.token_pusd && !served.tokens_estimated) {
-    const double cost = static_cast<double>(tokens) * static_cast<double>(*options_.token_pusd);
-    if (cost < 9e18) served.cost_pusd = static_cast<std::int64_t>(tokens) * *options_.token_pusd;
-  }
   merged.served = std::move(served);
   return merged;
 }
 
 Result<Embeddings> RemoteEmbedder::Embed(const EmbedRequest& request,
                                          const RequestContext& context) const {
-  std::atomic<unsigned> attempts = 0;
-  return Embed(request, context, attempts);
+  CallTally tally;
+  return Embed(request, context, tally);
 }
 
 Result<Embeddings> RemoteEmbedder::Embed(const EmbedRequest& request, const RequestContext& context,
-                                         std::atomic<unsigned>& attempts) const {
+                                         CallTally& tally) const {
   RETURN_IF_ERROR(CheckInputs(request));
   const std::optional<std::size_t> wanted =
       request.dimensions ? request.dimensions : options_.dimensions;
@@ -238,7 +232,7 @@ Result<Embeddings> RemoteEmbedder::Embed(const EmbedRequest& request, const Requ
   if (!request.dimensions) RETURN_IF_ERROR(vendor_->Check(whole));
   const std::optional<std::size_t> asked = vendor_->cuts_here() ? std::nullopt : wanted;
   std::vector<Piece> pieces = Split(request);
-  if (!pieces.empty()) RunAll(request, asked, context, pieces, attempts);
+  if (!pieces.empty()) RunAll(request, asked, context, pieces, tally);
   const Error* first = nullptr;
   for (const Piece& piece : pieces) {
     if (piece.vectors) continue;
@@ -247,7 +241,8 @@ Result<Embeddings> RemoteEmbedder::Embed(const EmbedRequest& request, const Requ
   }
   if (first != nullptr) return tl::unexpected(*first);
   ASSIGN_OR_RETURN(Embeddings merged, Merge(request, std::move(pieces)));
-  merged.served->attempts = attempts;
+  merged.served->attempts = tally.attempts;
+  if (tally.priced) merged.served->cost_pusd = tally.cost;
   if (wanted && vendor_->cuts_here() && merged.dimension != *wanted) {
     if (*wanted > merged.dimension) {
       return FailAt("dimensions", Code::kInvalidArgument, "expected at most {}, got {}",

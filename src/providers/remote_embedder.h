@@ -17,8 +17,6 @@ struct RemoteEmbedderOptions {
   // Asked for when a request names none; unset: the model's own.
   std::optional<std::size_t> dimensions;
   std::size_t fan_out = 8;  // calls at once for one request
-  // Of one token, in 1e-12 USD; unset: not known, and no cost is told.
-  std::optional<std::int64_t> token_pusd;
   std::vector<std::string> warnings;
   std::string address;  // of the service, without keys
 };
@@ -35,9 +33,9 @@ class RemoteEmbedder final : public Embedder {
   const ModelInfo& info() const override;
   Result<Embeddings> Embed(const EmbedRequest& request,
                            const RequestContext& context) const override;
-  // The same, adding its attempts to `attempts` even if it fails.
+  // The same, adding its attempts to `tally` even if it fails.
   Result<Embeddings> Embed(const EmbedRequest& request, const RequestContext& context,
-                           std::atomic<unsigned>& attempts) const;
+                           CallTally& tally) const;
   // The service, since whoever runs it decides what a model's name means, and the dimension asked
   // of it.
   Result<std::string> Content() const override {
@@ -56,11 +54,9 @@ class RemoteEmbedder final : public Embedder {
   Result<> CheckInputs(const EmbedRequest& request) const;
   std::vector<Piece> Split(const EmbedRequest& request) const;
   void RunAll(const EmbedRequest& request, std::optional<std::size_t> dimensions,
-              const RequestContext& context, std::vector<Piece>& pieces,
-              std::atomic<unsigned>& attempts) const;
+              const RequestContext& context, std::vector<Piece>& pieces, CallTally& tally) const;
   Result<UpstreamVectors> RunOne(const EmbedPart& part, std::uint64_t bound,
-                                 const RequestContext& context,
-                                 std::atomic<unsigned>& attempts) const;
+                                 const RequestContext& context, CallTally& tally) const;
   Result<Embeddings> Merge(const EmbedRequest& request, std::vector<Piece> pieces) const;
   Result<> CheckDimension(std::optional<std::size_t> asked, std::size_t got) const;
 

@@ -1,9 +1,8 @@
-// Calls to one vendor: limits, attempts, waits between them, and what each may have cost.
+// Calls to one vendor whose replies are read whole: attempts, hedging, and what each may have cost.
 #pragma once
 
 #include <atomic>
-#include <chrono>
-#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,26 +13,12 @@
 #include "core/attempt_gate.h"
 #include "core/request_context.h"
 #include "net/http_client.h"
+#include "providers/call_tally.h"
 #include "providers/chance.h"
-#include "providers/circuit_breaker.h"
-#include "providers/rate_limits.h"
-#include "providers/slots.h"
+#include "providers/vendor_line.h"
 #include "wire/upstream.h"
 
 namespace garrison {
-
-struct UpstreamOptions {
-  std::string provider;  // "openai", for messages
-  unsigned attempts = 3;
-  std::size_t concurrency = 16;
-  std::chrono::milliseconds connect{5'000};
-  std::chrono::milliseconds first_content{60'000};
-  std::chrono::milliseconds content_idle{30'000};
-  std::chrono::milliseconds total{120'000};
-  std::chrono::milliseconds hedge{0};  // 0: never ask twice at once
-  CircuitBreaker::Options breaker;
-  std::size_t reply_bytes = std::size_t{64} << 20;
-};
 
 struct UpstreamCall {
   AttemptBound bound;
@@ -51,13 +36,12 @@ class Upstream {
   Upstream(const UpstreamOptions& options, std::shared_ptr<HttpClient> client,
            std::shared_ptr<AttemptGate> gate, Chance chance);
 
-  // Adds the attempts that were admitted to `attempts`. Errors: those of FailureError(), with the
-  // vendor's time to wait as `retry_after`; CANCELLED and DEADLINE_EXCEEDED from `context`; those
-  // of the gate and of `make`.
-  Result<AttemptUse> Run(const UpstreamCall& call, const RequestContext& context,
-                         std::atomic<unsigned>& attempts);
+  // Adds the attempts that were admitted and their cost to `tally`. Errors: those of
+  // FailureError(), with the vendor's time to wait as `retry_after`; CANCELLED and
+  // DEADLINE_EXCEEDED from `context`; those of the gate and of `make`.
+  Result<AttemptUse> Run(const UpstreamCall& call, const RequestContext& context, CallTally& tally);
 
-  CircuitBreaker::State circuit() const { return breaker_.state(chance_.clock.Now()); }
+  CircuitBreaker::State circuit() const { return line_.circuit(); }
 
  private:
   // One attempt until its reply.
@@ -66,33 +50,20 @@ class Upstream {
     HttpProgress progress;
     std::optional<std::uint64_t> ticket;  // unset: it was not admitted, and `reply` says why
   };
-  // What it means.
-  struct Judged {
-    Result<AttemptUse> use;
-    bool retry = false;
-    std::optional<std::chrono::milliseconds> after;  // that the vendor asked for
-    bool stale = false;  // a kept connection was closed by the vendor: says nothing about it
-  };
 
   // `leaving` (may be empty) is called right before the attempt is sent, if it is. `parent`: as
   // AttemptBound has it.
   Sent Send(const UpstreamCall& call, const RequestContext& context, std::string_view parent,
-            std::atomic<unsigned>& attempts, const std::function<void()>& leaving);
-  Result<> Enter(const UpstreamCall& call, const RequestContext& context);
+            CallTally& tally, const std::function<void()>& leaving);
   Sent SendHedged(const UpstreamCall& call, const RequestContext& context, std::string_view parent,
-                  std::atomic<unsigned>& attempts);
-  void Drop(const Sent& sent);
-  Judged Judge(const UpstreamCall& call, const Sent& sent);
-  Judged JudgeReply(const UpstreamCall& call, const Sent& sent);
-  Judged JudgeError(const Sent& sent);
+                  CallTally& tally);
+  void Drop(const Sent& sent, CallTally& tally);
+  // Sets `use` when the answer is good.
+  AttemptVerdict Judge(const UpstreamCall& call, const Sent& sent, CallTally& tally,
+                       AttemptUse& use);
 
-  const UpstreamOptions options_;
+  VendorLine line_;
   const std::shared_ptr<HttpClient> client_;
-  const std::shared_ptr<AttemptGate> gate_;
-  const Chance chance_;
-  CircuitBreaker breaker_;  // own synchronisation, as the next two
-  RateLimits rates_;
-  Slots slots_;
 };
 
 }  // namespace garrison

@@ -37,8 +37,8 @@ class UpstreamTest : public testing::Test {
       if (reply.body == "bad") return Fail(Code::kUnavailable, "not good");
       return AttemptUse{.tokens = 7, .chat = {}};
     };
-    attempts_ = 0;
-    return upstream_->Run(call, context, attempts_);
+    tally_.attempts = 0;
+    return upstream_->Run(call, context, tally_);
   }
 
   std::string Reason(const Result<AttemptUse>& result) {
@@ -51,7 +51,7 @@ class UpstreamTest : public testing::Test {
   std::shared_ptr<CountingGate> gate_ = std::make_shared<CountingGate>();
   TestTime time_;
   std::unique_ptr<Upstream> upstream_;
-  std::atomic<unsigned> attempts_ = 0;
+  CallTally tally_;
 };
 
 struct StatusCase {
@@ -72,7 +72,7 @@ TEST_P(UpstreamStatus, HasItsErrorItsAttemptsAndItsBill) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, expected.code) << result.error().ToString();
   EXPECT_EQ(result.error().reason, expected.reason);
-  EXPECT_EQ(attempts_, expected.attempts);
+  EXPECT_EQ(tally_.attempts, expected.attempts);
   EXPECT_EQ(gate_->counts().admitted, expected.attempts);
   EXPECT_EQ(gate_->counts().released, expected.released ? expected.attempts : 0);
   EXPECT_EQ(gate_->counts().disputed, expected.released ? 0 : expected.attempts);
@@ -109,7 +109,7 @@ TEST_F(UpstreamTest, WaitsLongerEachTimeAndThenSucceeds) {
   EXPECT_EQ(time_.waits, (std::vector<milliseconds>{milliseconds(500), milliseconds(1000)}));
   EXPECT_EQ(gate_->counts().settled, 1u);
   EXPECT_EQ(gate_->counts().disputed, 2u);
-  EXPECT_EQ(attempts_, 3u);
+  EXPECT_EQ(tally_.attempts, 3u);
 }
 
 TEST_F(UpstreamTest, TheVendorsOwnWaitIsKept) {
@@ -125,22 +125,22 @@ TEST_F(UpstreamTest, AWaitThatIsTooLongIsTheCallersToDecide) {
   const auto result = Run();
   EXPECT_EQ(Reason(result), "upstream_rate_limit");
   EXPECT_EQ(result.error().retry_after, milliseconds(61'000));
-  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(tally_.attempts, 1u);
   // Nor is there a wait beyond the request's own deadline.
   client_->Reply(503, "", {{"Retry-After", "30"}});
   EXPECT_FALSE(Run({.deadline = time_.clock.Now() + milliseconds(20'000)}));
-  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(tally_.attempts, 1u);
   EXPECT_TRUE(time_.waits.empty());
 }
 
 TEST_F(UpstreamTest, XShouldRetryDecides) {
   client_->Reply(500, "", {{"x-should-retry", "false"}});
   EXPECT_EQ(Reason(Run()), "upstream_server");
-  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(tally_.attempts, 1u);
   client_->Reply(400, "", {{"x-should-retry", "true"}});
   client_->Reply(200);
   EXPECT_TRUE(Run());
-  EXPECT_EQ(attempts_, 2u);
+  EXPECT_EQ(tally_.attempts, 2u);
 }
 
 TEST_F(UpstreamTest, WhatWasNotSentIsReleasedWhatWasIsNot) {
@@ -152,7 +152,7 @@ TEST_F(UpstreamTest, WhatWasNotSentIsReleasedWhatWasIsNot) {
   EXPECT_EQ(Reason(result), "upstream_network");
   EXPECT_EQ(gate_->counts().released, 1u);
   EXPECT_EQ(gate_->counts().disputed, 2u);
-  EXPECT_EQ(attempts_, 3u);
+  EXPECT_EQ(tally_.attempts, 3u);
 }
 
 TEST_F(UpstreamTest, AnswersThatCannotBeUsedAreNotPaidTwice) {
@@ -160,7 +160,7 @@ TEST_F(UpstreamTest, AnswersThatCannotBeUsedAreNotPaidTwice) {
   const auto result = Run();
   EXPECT_EQ(Reason(result), "upstream_bad_reply");
   EXPECT_EQ(result.error().code, Code::kUnavailable);
-  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(tally_.attempts, 1u);
   EXPECT_EQ(gate_->counts().disputed, 1u);
 }
 
@@ -169,7 +169,7 @@ TEST_F(UpstreamTest, AKeptConnectionThatWasClosedIsTriedAgainAtOnce) {
   client_->Break(Code::kUnavailable, "reply", {.connected = true, .reused = true, .sent = true});
   client_->Reply(200);
   EXPECT_TRUE(Run());
-  EXPECT_EQ(attempts_, 2u);
+  EXPECT_EQ(tally_.attempts, 2u);
   EXPECT_TRUE(time_.waits.empty());
 }
 
@@ -179,10 +179,10 @@ TEST_F(UpstreamTest, AStopEndsIt) {
   client_->Break(Code::kCancelled, "", {.connected = true, .sent = true});
   const auto result = Run({.stop = stop.get_token()});
   EXPECT_EQ(result.error().code, Code::kCancelled);
-  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(tally_.attempts, 1u);
   EXPECT_EQ(gate_->counts().disputed, 1u);
   EXPECT_EQ(Run({.stop = stop.get_token()}).error().code, Code::kCancelled);
-  EXPECT_EQ(attempts_, 0u);
+  EXPECT_EQ(tally_.attempts, 0u);
 }
 
 TEST_F(UpstreamTest, TheCircuitOpensProbesAndCloses) {
@@ -193,7 +193,7 @@ TEST_F(UpstreamTest, TheCircuitOpensProbesAndCloses) {
   const auto refused = Run();
   EXPECT_EQ(Reason(refused), "upstream_circuit_open");
   EXPECT_EQ(refused.error().retry_after, milliseconds(1000));
-  EXPECT_EQ(attempts_, 0u);
+  EXPECT_EQ(tally_.attempts, 0u);
   time_.clock.Advance(milliseconds(1000));
   EXPECT_EQ(Reason(Run()), "upstream_server");  // the probe fails: open for twice as long
   time_.clock.Advance(milliseconds(1500));
@@ -234,7 +234,7 @@ TEST_F(UpstreamTest, RatesAreKeptBeforeTheVendorComplains) {
   const auto late = Run({.deadline = time_.clock.Now() + milliseconds(10'000)});
   EXPECT_EQ(Reason(late), "upstream_rate_limit");
   EXPECT_NEAR(static_cast<double>(late.error().retry_after->count()), 36'000, 1);
-  EXPECT_EQ(attempts_, 0u);
+  EXPECT_EQ(tally_.attempts, 0u);
 }
 
 TEST_F(UpstreamTest, OnlySoManyCallsAreUnderWayAtOnce) {
@@ -258,8 +258,8 @@ TEST_F(UpstreamTest, OnlySoManyCallsAreUnderWayAtOnce) {
         UpstreamCall call;
         call.make = [](const RequestContext&) { return HttpCall{}; };
         call.accept = [](const HttpReply&) { return Result<AttemptUse>(AttemptUse{1}); };
-        std::atomic<unsigned> attempts = 0;
-        EXPECT_TRUE(upstream_->Run(call, {}, attempts));
+        CallTally tally;
+        EXPECT_TRUE(upstream_->Run(call, {}, tally));
       });
     }
   }
@@ -278,7 +278,7 @@ TEST_F(UpstreamTest, AHedgeTakesTheFirstAnswerAndCutsTheOther) {
     return TestHttpClient::Answer{HttpReply{200, {}, "{}"}, {.connected = true, .sent = true}};
   };
   ASSERT_TRUE(Run());
-  EXPECT_EQ(attempts_, 2u);
+  EXPECT_EQ(tally_.attempts, 2u);
   EXPECT_EQ(gate_->counts().settled, 1u);
   EXPECT_EQ(gate_->counts().disputed, 1u);
 }
@@ -289,7 +289,7 @@ TEST_F(UpstreamTest, AHedgeDoesNotCountTheTimeBeforeTheFirstOneLeft) {
   client_->Reply(200);
   client_->Reply(200);
   ASSERT_TRUE(Run());
-  EXPECT_EQ(attempts_, 1u);
+  EXPECT_EQ(tally_.attempts, 1u);
   EXPECT_EQ(client_->calls().size(), 1u);
 }
 

@@ -204,7 +204,7 @@ std::vector<HttpHeader> Access::CorsHeaders(const HttpRequest& request) const {
   headers.push_back({"Access-Control-Allow-Origin", std::string(origin)});
   headers.push_back(
       {"Access-Control-Expose-Headers",
-       "X-Request-ID, Retry-After, x-compute-type, x-compute-time, "
+       "X-Request-ID, request-id, Retry-After, x-compute-type, x-compute-time, "
        "x-compute-characters, x-compute-tokens, x-total-time, x-tokenization-time, "
        "x-queue-time, x-inference-time, Server-Timing, x-truncated-inputs, x-served-by, "
        "x-attempts, x-cost-usd, x-tokens-estimated, x-adapted"});

@@ -9,6 +9,7 @@
 
 #include "base/cpu.h"
 #include "core/json.h"
+#include "core/money.h"
 #include "server/dialect.h"
 
 namespace garrison {
@@ -43,6 +44,21 @@ std::size_t SumOf(const std::vector<std::size_t>& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
 }
 
+// Counts itself for as long as it lives.
+class CountedIn {
+ public:
+  explicit CountedIn(std::atomic<std::size_t>& count) : count_(count), now_(++count) {}
+  ~CountedIn() { --count_; }
+  CountedIn(const CountedIn&) = delete;
+  CountedIn& operator=(const CountedIn&) = delete;
+
+  std::size_t now() const { return now_; }
+
+ private:
+  std::atomic<std::size_t>& count_;
+  const std::size_t now_;
+};
+
 // What a browser asks before it sends a page's request to another origin.
 bool IsPreflight(const HttpRequest& request) {
   return request.method == "OPTIONS" && !request.header("Origin").empty() &&
@@ -64,10 +80,12 @@ bool Matches(const Route& route, std::string_view path) {
 
 }  // namespace
 
-Api::Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* access_log,
-         Tracer& tracer, const Settings& settings, const Clock& clock, Logger& logger,
-         std::function<std::string()> new_id)
+Api::Api(const Gateway& gateway, const ChatGateway& chat, Metrics& metrics, Access& access,
+         AccessLog* access_log, Tracer& tracer, const Settings& settings, const Clock& clock,
+         Logger& logger, std::function<std::string()> new_id, std::size_t conversations,
+         Budget* budget)
     : services_{.gateway = gateway,
+                .chat = chat,
                 .metrics = metrics,
                 .access = access,
                 .settings = settings,
@@ -77,12 +95,14 @@ Api::Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* ac
                                ? static_cast<std::size_t>(settings.engine.threads)
                                : ReadCpuBudget().threads,
                 .started = clock.WallNow(),
-                .ready = &ready_},
+                .ready = &ready_,
+                .budget = budget},
       json_depth_(static_cast<std::size_t>(settings.limits.json_depth)),
       tei_validation_(static_cast<int>(settings.server.tei_validation_status)),
       logger_(logger),
       access_log_(access_log),
-      tracer_(tracer) {}
+      tracer_(tracer),
+      conversations_max_(conversations) {}
 
 const Route* Api::FindRoute(const HttpRequest& request, std::string& allowed) {
   for (const Route& route : Routes()) {
@@ -139,6 +159,17 @@ Result<HttpResponse> Api::Answer(const Route& route, Call& call) const {
   if (!route.request_schema.empty()) {
     ASSIGN_OR_RETURN(call.body, ParseJson(call.request.body, json_depth_));
   }
+  if (!route.streams) return route.handler(call);
+  const CountedIn running(conversations_);
+  if (running.now() > conversations_max_) {
+    auto failure =
+        Fail(Code::kResourceExhausted,
+             "{} conversations run already, and server.workers allows no more; try again "
+             "later",
+             conversations_max_);
+    failure.value().retry_after = std::chrono::seconds(1);
+    return failure;
+  }
   return route.handler(call);
 }
 
@@ -167,10 +198,7 @@ void Api::Report(const Call& call, HttpResponse& response) const {
   const Served& served = *work.served;
   add("x-served-by", served.by);
   add("x-attempts", std::to_string(served.attempts));
-  if (served.cost_pusd) {
-    constexpr std::int64_t kUsd = 1'000'000'000'000;
-    add("x-cost-usd", fmt::format("{}.{:012}", *served.cost_pusd / kUsd, *served.cost_pusd % kUsd));
-  }
+  if (served.cost_pusd) add("x-cost-usd", FormatUsd(*served.cost_pusd));
   if (served.tokens_estimated) add("x-tokens-estimated", "true");
   if (served.adapted) add("x-adapted", "true");
 }
@@ -178,20 +206,26 @@ void Api::Report(const Call& call, HttpResponse& response) const {
 HttpResponse Api::Run(const Route& route, Call& call) const {
   Result<HttpResponse> answer = Answer(route, call);
   const bool worked = call.work.job != ModelWork::Job::kNone;
+  const double seconds = std::chrono::duration<double>(call.elapsed()).count();
+  services_.access.Charge(call.context.client, SumOf(call.work.tokens) + call.other_tokens);
+  if (call.chat) services_.metrics.CountChat(*call.chat, seconds);
   if (answer) {
-    services_.access.Charge(call.context.client, SumOf(call.work.tokens) + call.other_tokens);
+    if (call.chat && call.chat->error) LogFailure(route, call, *call.chat->error);
     if (worked) {
-      services_.metrics.CountWork(call.work, std::chrono::duration<double>(call.elapsed()).count());
+      services_.metrics.CountWork(call.work, seconds);
       Report(call, *answer);
     }
     return *std::move(answer);
   }
   const Error& error = answer.error();
   if (worked) services_.metrics.CountFailedWork(call.work, error.code);
-  if (StatusOf(Dialect::kOpenAi, error.code, tei_validation_) == 500) {
-    logger_.Error("request {} {} failed: {}", call.context.id, route.path, error.ToString());
-  }
-  return ErrorResponse(call.dialect, error, tei_validation_);
+  LogFailure(route, call, error);
+  return ErrorResponse(call.dialect, error, tei_validation_, call.context.id);
+}
+
+void Api::LogFailure(const Route& route, const Call& call, const Error& error) const {
+  if (StatusOf(Dialect::kOpenAi, error.code, tei_validation_) != 500) return;
+  logger_.Error("request {} {} failed: {}", call.context.id, route.path, error.ToString());
 }
 
 bool Api::IsQuick(const HttpRequest& request) const {
@@ -213,20 +247,19 @@ void Api::Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) {
             .start = start,
             .dialect = route == nullptr ? Dialect::kOpenAi : route->dialect,
             .body = nullptr,
-            .work = {}};
+            .work = {},
+            .writer = writer.get()};
   call.context.trace = tracer_.Begin(request.header("traceparent"), request.header("tracestate"));
   HttpResponse response = route != nullptr       ? Run(*route, call)
                           : allowed.empty()      ? NoRoute(request, allowed)
                           : IsPreflight(request) ? Preflight(request)
                                                  : NoRoute(request, allowed);
-  response.headers.push_back({"X-Request-ID", id});
-  for (HttpHeader& header : services_.access.CorsHeaders(request)) {
-    response.headers.push_back(std::move(header));
-  }
   services_.metrics.CountRequest(route == nullptr ? "other" : route->path, response.status,
                                  std::chrono::duration<double>(call.elapsed()).count());
   LogAccess(route, call, response);
   Trace(route, call, began, response);
+  if (call.streams) return;
+  AddCommonHeaders(call, response);
   writer->Send(std::move(response));
 }
 
@@ -262,6 +295,7 @@ void Api::Trace(const Route* route, Call& call, WallTime began,
     add("garrison.queue_ms", Fractional(work.times.queue));
     add("garrison.inference_ms", Fractional(work.times.inference));
   }
+  if (call.chat) Describe(*call.chat, span);
   // A client's own mistake is no error of the server.
   if (response.status >= 500) span.error = fmt::format("status {}", response.status);
   tracer_.End(std::move(span));
@@ -280,7 +314,7 @@ void Api::LogAccess(const Route* route, const Call& call, const HttpResponse& re
       {"dialect", DialectName(call.dialect)},
       {"status", response.status},
       {"bytes_in", call.request.body.size()},
-      {"bytes_out", response.body.size()},
+      {"bytes_out", call.streams ? call.chat->streamed_bytes : response.body.size()},
       {"total_ms", Fractional(call.elapsed())}};
   if (call.context.trace.exists()) entry["trace_id"] = call.context.trace.trace_id;
   const ModelWork& work = call.work;
@@ -292,6 +326,7 @@ void Api::LogAccess(const Route* route, const Call& call, const HttpResponse& re
     entry["queue_ms"] = Fractional(work.times.queue);
     entry["inference_ms"] = Fractional(work.times.inference);
   }
+  if (call.chat) Describe(*call.chat, entry);
   access_log_->Write(entry);
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/settings.h"
+#include "gateway/chat_gateway.h"
 #include "gateway/gateway.h"
 #include "net/http.h"
 #include "server/access_log.h"
@@ -24,10 +25,12 @@ namespace garrison {
 class Api final : public HttpHandler {
  public:
   // `new_id` names requests that come without an X-Request-ID; it is called from any thread.
-  // `access_log` may be null.
-  Api(const Gateway& gateway, Metrics& metrics, Access& access, AccessLog* access_log,
-      Tracer& tracer, const Settings& settings, const Clock& clock, Logger& logger,
-      std::function<std::string()> new_id);
+  // `access_log` may be null. `conversations` may run at once: each keeps a worker for as long as a
+  // model talks, and the others are for everyone else. `budget` may be null: nothing is paid for.
+  Api(const Gateway& gateway, const ChatGateway& chat, Metrics& metrics, Access& access,
+      AccessLog* access_log, Tracer& tracer, const Settings& settings, const Clock& clock,
+      Logger& logger, std::function<std::string()> new_id, std::size_t conversations,
+      Budget* budget = nullptr);
 
   bool IsQuick(const HttpRequest& request) const override;
   void Handle(HttpRequest request, std::unique_ptr<ResponseWriter> writer) override;
@@ -42,6 +45,7 @@ class Api final : public HttpHandler {
   static const Route* FindRoute(const HttpRequest& request, std::string& allowed);
   HttpResponse NoRoute(const HttpRequest& request, const std::string& allowed) const;
   HttpResponse Run(const Route& route, Call& call) const;
+  void LogFailure(const Route& route, const Call& call, const Error& error) const;
   Result<HttpResponse> Answer(const Route& route, Call& call) const;
   void LogAccess(const Route* route, const Call& call, const HttpResponse& response) const;
   void Trace(const Route* route, Call& call, WallTime began, const HttpResponse& response) const;
@@ -55,6 +59,8 @@ class Api final : public HttpHandler {
   AccessLog* const access_log_;
   Tracer& tracer_;
   std::atomic<bool> ready_ = true;
+  const std::size_t conversations_max_;
+  mutable std::atomic<std::size_t> conversations_ = 0;
 };
 
 }  // namespace garrison

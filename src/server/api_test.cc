@@ -19,14 +19,15 @@ class ApiTest : public testing::Test {
         sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("fresh"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
         access_(settings_.server, std::make_shared<const KeyRing>(), clock_),
-        api_(gateway_, metrics_, access_, nullptr, tracer_, settings_, clock_, *logger_,
-             [] { return std::string("request-1"); }) {}
+        api_(
+            gateway_, chat_, metrics_, access_, nullptr, tracer_, settings_, clock_, *logger_,
+            [] { return std::string("request-1"); }, 1) {}
 
   class Writer final : public ResponseWriter {
    public:
     explicit Writer(std::optional<HttpResponse>& out) : out_(out) {}
     void Send(HttpResponse response) override { out_ = std::move(response); }
-    // No route streams.
+    // No route here streams.
     std::unique_ptr<BodyStream> Stream(HttpResponse) override { return nullptr; }
 
    private:
@@ -64,6 +65,7 @@ class ApiTest : public testing::Test {
   std::unique_ptr<GuardMonitor> monitor_;
   GuardSessions sessions_;
   Gateway gateway_;
+  ChatGateway chat_{nullptr, settings_.limits, clock_};
   Metrics metrics_;
   Access access_;
   std::unique_ptr<Logger> logger_ = MakeNullLogger();

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,9 +14,12 @@
 #include "core/compute_times.h"
 #include "core/request_context.h"
 #include "core/settings.h"
+#include "gateway/budget.h"
+#include "gateway/chat_gateway.h"
 #include "gateway/gateway.h"
 #include "net/http.h"
 #include "server/access.h"
+#include "server/chat_work.h"
 #include "server/dialect.h"
 #include "server/metrics.h"
 
@@ -23,6 +28,7 @@ namespace garrison {
 // What handlers work with. Outlives every call.
 struct ApiServices {
   const Gateway& gateway;
+  const ChatGateway& chat;
   Metrics& metrics;
   Access& access;
   const Settings& settings;
@@ -31,6 +37,7 @@ struct ApiServices {
   std::size_t threads = 1;
   WallTime started;
   const std::atomic<bool>* ready = nullptr;  // false: shutting down
+  Budget* budget = nullptr;                  // null: nothing is paid for
 };
 
 struct Call {
@@ -43,11 +50,22 @@ struct Call {
   nlohmann::json body;  // of a POST
   // What a model did for it, for the headers and the metrics.
   ModelWork work;
+  std::optional<ChatWork> chat;
   // Tokens that models read beside that, for the rate of the caller's key.
   std::size_t other_tokens = 0;
 
+  ResponseWriter* writer = nullptr;
+  bool streams = false;  // Stream was called
+
+  // Sends the head of an answer that is made while it is sent, with the headers that all answers
+  // have; what the handler returns is then for the logs alone. Once; not on a quick route.
+  std::unique_ptr<BodyStream> Stream(HttpResponse head);
+
   std::chrono::nanoseconds elapsed() const { return services.clock.Now() - start; }
 };
+
+// Those that every answer has.
+void AddCommonHeaders(const Call& call, HttpResponse& response);
 
 using Handler = Result<HttpResponse> (*)(Call&);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "wire/anthropic.h"
 #include "wire/cohere.h"
 #include "wire/home.h"
 #include "wire/ollama.h"
@@ -45,6 +46,12 @@ constexpr std::array kTable = {
     Row{Code::kUnauthenticated, 401, 401, "Validation"},
 };
 
+// Of money and its switches: asking again soon does not help, and would be done by clients of
+// OpenAI and Anthropic on their own.
+constexpr std::array<std::string_view, 6> kLasting = {"budget_exceeded", "request_too_dear",
+                                                      "unknown_price",   "kill_switch_active",
+                                                      "premium_paused",  "model_frozen"};
+
 const Row& RowOf(Code code) {
   const auto row =
       std::find_if(kTable.begin(), kTable.end(), [&](const Row& r) { return r.code == code; });
@@ -67,8 +74,11 @@ std::string_view OpenAiErrorType(int status) {
   }
 }
 
-std::string EncodeError(Dialect dialect, const Error& error, int status) {
+std::string EncodeError(Dialect dialect, const Error& error, int status,
+                        std::string_view request_id) {
   switch (dialect) {
+    case Dialect::kAnthropic:
+      return EncodeAnthropicError(error, status, request_id);
     case Dialect::kTei:
       return EncodeTeiError(error, RowOf(error.code).tei_type);
     case Dialect::kCohere:
@@ -87,6 +97,8 @@ std::string EncodeError(Dialect dialect, const Error& error, int status) {
 
 std::string_view DialectName(Dialect dialect) {
   switch (dialect) {
+    case Dialect::kAnthropic:
+      return "anthropic";
     case Dialect::kTei:
       return "tei";
     case Dialect::kCohere:
@@ -114,18 +126,24 @@ HttpResponse JsonResponse(std::string body, int status) {
   return response;
 }
 
-HttpResponse ErrorResponseWithStatus(Dialect dialect, const Error& error, int status) {
-  HttpResponse response = JsonResponse(EncodeError(dialect, error, status), status);
+HttpResponse ErrorResponseWithStatus(Dialect dialect, const Error& error, int status,
+                                     std::string_view request_id) {
+  HttpResponse response = JsonResponse(EncodeError(dialect, error, status, request_id), status);
   if (error.retry_after) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*error.retry_after);
     response.headers.push_back({"Retry-After", std::to_string(std::max<long>(1, seconds.count()))});
+  }
+  if (std::find(kLasting.begin(), kLasting.end(), error.reason) != kLasting.end()) {
+    response.headers.push_back({"x-should-retry", "false"});
   }
   if (status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   return response;
 }
 
-HttpResponse ErrorResponse(Dialect dialect, const Error& error, int tei_validation) {
-  return ErrorResponseWithStatus(dialect, error, StatusOf(dialect, error.code, tei_validation));
+HttpResponse ErrorResponse(Dialect dialect, const Error& error, int tei_validation,
+                           std::string_view request_id) {
+  return ErrorResponseWithStatus(dialect, error, StatusOf(dialect, error.code, tei_validation),
+                                 request_id);
 }
 
 }  // namespace garrison

@@ -9,9 +9,10 @@
 namespace garrison {
 
 enum class Dialect {
-  kOpenAi,  // also Garrison's own routes
-  kTei,     // text-embeddings-inference
-  kCohere,  // Cohere's and Jina's rerank
+  kOpenAi,     // also Garrison's own routes
+  kAnthropic,  // Messages
+  kTei,        // text-embeddings-inference
+  kCohere,     // Cohere's and Jina's rerank
   kOllama,
   kHome,  // the two home-grown services that Garrison replaces
 };
@@ -23,10 +24,13 @@ std::string_view DialectName(Dialect dialect);
 // server.tei_validation_status.
 int StatusOf(Dialect dialect, Code code, int tei_validation);
 
-// The answer with the dialect's own body, and Retry-After where the error knows a time.
-HttpResponse ErrorResponse(Dialect dialect, const Error& error, int tei_validation);
+// The answer with the dialect's own body, and Retry-After where the error knows a time. Anthropic's
+// body repeats the request's id.
+HttpResponse ErrorResponse(Dialect dialect, const Error& error, int tei_validation,
+                           std::string_view request_id = "");
 // The same with a status that HTTP decides on (404, 405, 413, ...).
-HttpResponse ErrorResponseWithStatus(Dialect dialect, const Error& error, int status);
+HttpResponse ErrorResponseWithStatus(Dialect dialect, const Error& error, int status,
+                                     std::string_view request_id = "");
 
 HttpResponse JsonResponse(std::string body, int status = 200);
 

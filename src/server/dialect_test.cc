@@ -10,8 +10,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array kDialects = {Dialect::kOpenAi, Dialect::kTei, Dialect::kCohere,
-                                  Dialect::kOllama, Dialect::kHome};
+constexpr std::array kDialects = {Dialect::kOpenAi, Dialect::kAnthropic, Dialect::kTei,
+                                  Dialect::kCohere, Dialect::kOllama,    Dialect::kHome};
 
 TEST(Dialect, EveryCodeHasItsStatus) {
   struct Expected {
@@ -61,13 +61,17 @@ TEST(Dialect, BodiesAreTheirs) {
           {"type", "invalid_request_error"},
           {"param", "field"},
           {"code", "INVALID_ARGUMENT"}}}}},
+      {Dialect::kAnthropic,
+       {{"type", "error"},
+        {"error", {{"type", "invalid_request_error"}, {"message", "field: no"}}},
+        {"request_id", "r-1"}}},
       {Dialect::kTei, {{"error", "field: no"}, {"error_type", "Validation"}}},
       {Dialect::kCohere, {{"message", "field: no"}}},
       {Dialect::kOllama, {{"error", "field: no"}}},
       {Dialect::kHome, {{"detail", "field: no"}}},
   };
   for (const Dialect dialect : kDialects) {
-    EXPECT_EQ(Json::parse(ErrorResponse(dialect, error, 422).body), bodies.at(dialect));
+    EXPECT_EQ(Json::parse(ErrorResponse(dialect, error, 422, "r-1").body), bodies.at(dialect));
   }
 }
 
@@ -88,6 +92,17 @@ TEST(Dialect, RetryAfterInWholeSeconds) {
   const HttpResponse response = ErrorResponse(Dialect::kTei, error, 422);
   ASSERT_EQ(response.headers.size(), 1u);
   EXPECT_EQ(response.headers[0].value, "2");
+}
+
+TEST(Dialect, ClientsAreNotToAskAgainWhereMoneyIsShort) {
+  Error error{Code::kResourceExhausted, "no money", "", std::nullopt, "budget_exceeded"};
+  const HttpResponse response = ErrorResponse(Dialect::kOpenAi, error, 422);
+  EXPECT_EQ(response.status, 429);
+  ASSERT_EQ(response.headers.size(), 1u);
+  EXPECT_EQ(response.headers[0].name, "x-should-retry");
+  EXPECT_EQ(Json::parse(response.body)["error"]["code"], "budget_exceeded");
+  error.reason = "rate_limit_exceeded";
+  EXPECT_TRUE(ErrorResponse(Dialect::kOpenAi, error, 422).headers.empty());
 }
 
 }  // namespace

@@ -15,6 +15,12 @@ Result<HttpResponse> HandleTeiSimilarity(Call& call);
 Result<HttpResponse> HandleOllamaEmbed(Call& call);
 Result<HttpResponse> HandleOllamaEmbeddings(Call& call);
 
+// handlers_chat.cc
+Result<HttpResponse> HandleOpenAiChat(Call& call);
+Result<HttpResponse> HandleOpenAiCompletions(Call& call);
+Result<HttpResponse> HandleAnthropicMessages(Call& call);
+Result<HttpResponse> HandleAnthropicCountTokens(Call& call);
+
 // handlers_score.cc
 // By the body: "texts" is text-embeddings-inference, "candidates" the home-grown manager, anything
 // else Cohere and Jina.
@@ -26,6 +32,10 @@ Result<HttpResponse> HandleClassify(Call& call);
 Result<HttpResponse> HandleTeiDefault(Call& call);
 Result<HttpResponse> HandleCheckSafety(Call& call);
 Result<HttpResponse> HandleOpenAiModerations(Call& call);
+
+// handlers_budget.cc
+Result<HttpResponse> HandleBudgetStatus(Call& call);
+Result<HttpResponse> HandleBudgetUnlock(Call& call);
 
 // handlers_models.cc
 Result<HttpResponse> HandleOpenAiModels(Call& call);

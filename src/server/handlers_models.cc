@@ -74,12 +74,16 @@ Result<HttpResponse> InferClassify(Call& call, const HomeInferCall& decoded) {
 }  // namespace
 
 Result<HttpResponse> HandleOpenAiModels(Call& call) {
-  return JsonResponse(EncodeOpenAiModels(call.services.gateway.Models(), StartedSeconds(call)));
+  return JsonResponse(EncodeOpenAiModels(call.services.gateway.Models(),
+                                         call.services.chat.Models(), StartedSeconds(call)));
 }
 
 Result<HttpResponse> HandleOpenAiModel(Call& call) {
   const std::string_view id =
       std::string_view(call.request.path).substr(std::string_view("/v1/models/").size());
+  if (const Result<ChatModelStatus> model = call.services.chat.FindModel(id)) {
+    return JsonResponse(EncodeOpenAiModel(*model, StartedSeconds(call)));
+  }
   ASSIGN_OR_RETURN(const ModelStatus model, call.services.gateway.FindModel(id));
   return JsonResponse(EncodeOpenAiModel(model, StartedSeconds(call)));
 }

@@ -21,6 +21,13 @@ prometheus::Histogram::BucketBoundaries DurationBuckets() {
   return bounds;
 }
 
+// 10 ms to about 11 minutes, each bound double the one before.
+prometheus::Histogram::BucketBoundaries LongDurationBuckets() {
+  prometheus::Histogram::BucketBoundaries bounds;
+  for (double bound = 0.01; bound < 1000; bound *= 2) bounds.push_back(bound);
+  return bounds;
+}
+
 // text-embeddings-inference's: 15 us and 35 more, each half as long again as the one before.
 prometheus::Histogram::BucketBoundaries TeiDurationBuckets() {
   prometheus::Histogram::BucketBoundaries bounds;
@@ -172,6 +179,25 @@ struct Metrics::Impl {
   prometheus::Family<prometheus::Counter>& cache_saved_usd =
       Family("garrison_cache_saved_usd_total", "What a vendor would have asked for those.");
 
+  prometheus::Family<prometheus::Counter>& chats =
+      Family("garrison_chat_requests_total", "Answers of models that chat, by how they ended.");
+  prometheus::Family<prometheus::Counter>& chat_tokens =
+      Family("garrison_chat_tokens_total", "Tokens of conversations, by kind.");
+  prometheus::Family<prometheus::Counter>& chat_estimates =
+      Family("garrison_chat_estimated_total", "Answers whose tokens nobody counted.");
+  prometheus::Family<prometheus::Counter>& chat_usd =
+      Family("garrison_chat_cost_usd_total", "What answers cost, as far as it is known.");
+  prometheus::Family<prometheus::Histogram>& chat_durations =
+      prometheus::BuildHistogram()
+          .Name("garrison_chat_duration_seconds")
+          .Help("Time to the end of an answer, by model.")
+          .Register(registry);
+  prometheus::Family<prometheus::Histogram>& chat_first =
+      prometheus::BuildHistogram()
+          .Name("garrison_chat_first_content_seconds")
+          .Help("Time to the first content of an answer, by model.")
+          .Register(registry);
+
   prometheus::Family<prometheus::Gauge>& pass_waiting =
       prometheus::BuildGauge()
           .Name("garrison_sequences_waiting")
@@ -240,6 +266,31 @@ void Metrics::CountWork(const ModelWork& work, double seconds) {
 void Metrics::CountFailedWork(const ModelWork& work, Code code) {
   impl_->te_requests.Add({{"method", work.batch ? "batch" : "single"}}).Increment();
   impl_->te_failures.Add({{"err", std::string(FailureName(code))}}).Increment();
+}
+
+void Metrics::CountChat(const ChatWork& work, double seconds) {
+  Impl& all = *impl_;
+  all.chats.Add({{"model", work.model}, {"ending", work.Ending()}}).Increment();
+  // Of who answered: a fallback's tokens are not those of the model that was asked.
+  if (work.served.by.empty()) return;
+  const prometheus::Labels labels = {{"model", work.served.by}};
+  const auto count = [&](const char* kind, std::uint64_t tokens) {
+    all.chat_tokens.Add({{"model", work.served.by}, {"kind", kind}})
+        .Increment(static_cast<double>(tokens));
+  };
+  count("input", work.usage.input);
+  count("cache_read", work.usage.cache_read);
+  count("cache_write", work.usage.cache_write + work.usage.cache_write_1h);
+  count("output", work.usage.output);
+  if (!work.usage_known) all.chat_estimates.Add(labels).Increment();
+  if (work.cost) {
+    all.chat_usd.Add(labels).Increment(static_cast<double>(*work.cost) /
+                                       static_cast<double>(kPusdPerUsd));
+  }
+  all.chat_durations.Add(labels, LongDurationBuckets()).Observe(seconds);
+  if (work.first_content) {
+    all.chat_first.Add(labels, LongDurationBuckets()).Observe(Seconds(*work.first_content));
+  }
 }
 
 void Metrics::CountTurn(std::string_view action) {

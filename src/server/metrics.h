@@ -13,6 +13,7 @@
 #include "core/compute_times.h"
 #include "core/embedder.h"
 #include "core/pass_counts.h"
+#include "server/chat_work.h"
 
 namespace garrison {
 
@@ -45,6 +46,8 @@ class Metrics {
   // text-embeddings-inference (te_*) and our own.
   void CountWork(const ModelWork& work, double seconds);
   void CountFailedWork(const ModelWork& work, Code code);
+  // One answer of a model that chats, or a failure of it.
+  void CountChat(const ChatWork& work, double seconds);
   void CountTurn(std::string_view action);
   // A pass of a model, as a PassListener learns of it.
   void CountPass(const std::string& model, const PassCounts& since);

@@ -34,6 +34,8 @@ std::string OperationId(const Route& route) {
 
 std::string_view ErrorSchema(Dialect dialect) {
   switch (dialect) {
+    case Dialect::kAnthropic:
+      return "AnthropicError";
     case Dialect::kTei:
       return "TeiError";
     case Dialect::kCohere:
@@ -65,6 +67,9 @@ Json Operation(const Route& route, const Json& examples) {
   Json success = {{"description", "Done."}};
   if (!route.response_schema.empty()) {
     success["content"] = {{"application/json", {{"schema", Ref(route.response_schema)}}}};
+  }
+  if (route.streams) {
+    success["content"]["text/event-stream"] = {{"schema", {{"type", "string"}}}};
   }
   operation["responses"] = {
       {"200", std::move(success)},

@@ -10,9 +10,13 @@ namespace {
 constexpr std::string_view kTexts = "limits.inputs_per_request limits.input_bytes";
 constexpr std::string_view kTurns =
     "limits.input_bytes limits.conversation_turns guard.conversations";
+constexpr std::string_view kChat =
+    "limits.inputs_per_request limits.input_bytes limits.body_bytes limits.request_ms";
+constexpr bool kStreams = true;
 constexpr bool kQuick = true;
 
 constexpr Dialect kOpenAi = Dialect::kOpenAi;
+constexpr Dialect kAnthropic = Dialect::kAnthropic;
 constexpr Dialect kTei = Dialect::kTei;
 constexpr Dialect kCohere = Dialect::kCohere;
 constexpr Dialect kOllama = Dialect::kOllama;
@@ -21,6 +25,11 @@ constexpr Dialect kHome = Dialect::kHome;
 // clang-format off
 constexpr std::array kRoutes = {
     // OpenAI
+    Route{"POST", "/v1/chat/completions", kOpenAi, Scope::kChat, HandleOpenAiChat,
+          "The next message of a conversation", kChat, "OpenAiChatRequest", "OpenAiChat", kStreams},
+    Route{"POST", "/v1/completions", kOpenAi, Scope::kChat, HandleOpenAiCompletions,
+          "The older route: one text to an answer", kChat, "OpenAiCompletionRequest",
+          "OpenAiCompletion", kStreams},
     Route{"POST", "/v1/embeddings", kOpenAi, Scope::kEmbed, HandleOpenAiEmbeddings,
           "Texts or token ids to vectors", kTexts, "OpenAiEmbeddingsRequest", "OpenAiEmbeddings"},
     Route{"POST", "/embeddings", kOpenAi, Scope::kEmbed, HandleAnyEmbeddings,
@@ -33,6 +42,14 @@ constexpr std::array kRoutes = {
     Route{"POST", "/v1/moderations", kOpenAi, Scope::kEmbed, HandleOpenAiModerations,
           "What the guard and, where there is one, a toxicity classifier say of texts", kTexts,
           "OpenAiModerationsRequest", "OpenAiModerations"},
+
+    // Anthropic
+    Route{"POST", "/v1/messages", kAnthropic, Scope::kChat, HandleAnthropicMessages,
+          "The next message of a conversation", kChat, "AnthropicMessagesRequest",
+          "AnthropicMessage", kStreams},
+    Route{"POST", "/v1/messages/count_tokens", kAnthropic, Scope::kChat,
+          HandleAnthropicCountTokens, "Tokens that a conversation has, where a vendor counts them",
+          kChat, "AnthropicCountTokensRequest", "AnthropicTokenCount"},
 
     // text-embeddings-inference
     Route{"POST", "/embed", kTei, Scope::kEmbed, HandleTeiEmbed, "Texts or token ids to vectors",
@@ -79,7 +96,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/api/show", kOllama, Scope::kEmbed, HandleOllamaShow, "One model", "",
           "OllamaShowRequest", "OllamaShow"},
     Route{"GET", "/api/version", kOllama, Scope::kOpen, HandleVersion, "The version", "", "",
-          "Version", kQuick},
+          "Version", !kStreams, kQuick},
 
     // The guard
     Route{"POST", "/check-safety", kOpenAi, Scope::kEmbed, HandleCheckSafety,
@@ -98,22 +115,29 @@ constexpr std::array kRoutes = {
     Route{"POST", "/models/warmup", kHome, Scope::kAdmin, HandleHomeWarmup, "Loads every model", "",
           "", "HomeWarmup"},
 
+    // The budget
+    Route{"GET", "/api/budget/status", kHome, Scope::kAdmin, HandleBudgetStatus,
+          "What paid calls have cost, and what they still may", "", "", "BudgetStatus"},
+    Route{"POST", "/api/budget/unlock", kHome, Scope::kAdmin, HandleBudgetUnlock,
+          "Until the month ends its limits count in full; no kill switch, no model frozen", "", "",
+          "BudgetStatus"},
+
     // The service
     Route{"GET", "/health", kOpenAi, Scope::kOpen, HandleHealth,
-          "200 while the process lives, however busy it is", "", "", "Health", kQuick},
+          "200 while the process lives, however busy it is", "", "", "Health", !kStreams, kQuick},
     Route{"GET", "/ready", kOpenAi, Scope::kOpen, HandleReady, "200 while it takes work", "", "",
-          "Ready", kQuick},
-    Route{"GET", "/ping", kTei, Scope::kOpen, HandleHealth, "As /health", "", "", "Health", kQuick},
+          "Ready", !kStreams, kQuick},
+    Route{"GET", "/ping", kTei, Scope::kOpen, HandleHealth, "As /health", "", "", "Health", !kStreams, kQuick},
     Route{"GET", "/metrics", kOpenAi, Scope::kOpen, HandleMetrics, "Prometheus text format", "", "",
-          "", kQuick},
+          "", !kStreams, kQuick},
     Route{"GET", "/openapi.json", kOpenAi, Scope::kOpen, HandleOpenApi, "This document"},
     Route{"GET", "/api-doc/openapi.json", kTei, Scope::kOpen, HandleOpenApi, "This document"},
     Route{"GET", "/", kOpenAi, Scope::kOpen, HandleRoot,
-          "A page for browsers, one line of text for others", "", "", "", kQuick},
+          "A page for browsers, one line of text for others", "", "", "", !kStreams, kQuick},
     Route{"GET", "/docs", kOpenAi, Scope::kOpen, HandleDocs, "These routes as a page", "", "", "",
-          kQuick},
+          !kStreams, kQuick},
     Route{"GET", "/assets/*", kOpenAi, Scope::kOpen, HandleAsset, "Parts of the pages", "", "", "",
-          kQuick},
+          !kStreams, kQuick},
 };
 // clang-format on
 
@@ -127,6 +151,8 @@ std::string_view TagOf(const Route& route) {
   switch (route.dialect) {
     case Dialect::kOpenAi:
       return route.path == "/classify" ? "Cohere, Jina, Infinity" : "OpenAI";
+    case Dialect::kAnthropic:
+      return "Anthropic";
     case Dialect::kTei:
       return "text-embeddings-inference";
     case Dialect::kCohere:

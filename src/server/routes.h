@@ -22,7 +22,8 @@ struct Route {
   // Names in the schemas of the OpenAPI document; empty: no body, or not JSON.
   std::string_view request_schema = "";
   std::string_view response_schema = "";
-  bool quick = false;  // answered on the server's own thread, without waiting for a worker
+  bool streams = false;  // "stream": true gets server-sent events
+  bool quick = false;    // answered on the server's own thread, without waiting for a worker
 };
 
 std::span<const Route> Routes();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -69,6 +70,44 @@ Result<std::optional<std::size_t>> Fields::Count(const char* name) const {
                   field->dump());
   }
   return std::optional(static_cast<std::size_t>(field->get<std::uint64_t>()));
+}
+
+Result<std::optional<std::uint32_t>> Fields::Count32(const char* name) const {
+  ASSIGN_OR_RETURN(const std::optional<std::size_t> count, Count(name));
+  if (!count) return std::optional<std::uint32_t>();
+  constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
+  if (*count > kMost) {
+    return FailAt(Place(name), Code::kInvalidArgument, "expected at most {}, got {}", kMost,
+                  *count);
+  }
+  return std::optional(static_cast<std::uint32_t>(*count));
+}
+
+Result<std::optional<double>> Fields::Number(const char* name, double low, double high) const {
+  const Json* field = Find(name);
+  if (field == nullptr) return std::optional<double>();
+  if (!field->is_number()) return WrongType(Place(name), "a number", *field);
+  const double value = field->get<double>();
+  if (!(value >= low && value <= high)) {
+    return FailAt(Place(name), Code::kInvalidArgument, "expected a number from {} to {}, got {}",
+                  low, high, field->dump());
+  }
+  return std::optional(value);
+}
+
+Result<const Json*> Fields::List(const char* name) const {
+  const Json* field = Find(name);
+  if (field != nullptr && !field->is_array()) return WrongType(Place(name), "a list", *field);
+  return field;
+}
+
+Result<> Fields::Refuse(const char* name, std::string_view why) const {
+  const Json* field = Find(name);
+  if (field == nullptr || (field->is_boolean() && !field->get<bool>()) ||
+      (field->is_structured() && field->empty())) {
+    return {};
+  }
+  return FailAt(Place(name), Code::kInvalidArgument, "{}", why);
 }
 
 Result<std::vector<std::string>> Fields::Texts(const char* name) const {

@@ -35,6 +35,15 @@ class Fields {
   Result<std::optional<bool>> Flag(const char* name) const;
   // A whole number of at least 1.
   Result<std::optional<std::size_t>> Count(const char* name) const;
+  // The same, at most 2^32 - 1.
+  Result<std::optional<std::uint32_t>> Count32(const char* name) const;
+  // A number from `low` to `high`.
+  Result<std::optional<double>> Number(const char* name, double low, double high) const;
+  // INVALID_ARGUMENT unless it is a list; null when absent.
+  Result<const nlohmann::json*> List(const char* name) const;
+  // INVALID_ARGUMENT, saying `why`, when the field is there and holds anything but false, an empty
+  // list or an empty object.
+  Result<> Refuse(const char* name, std::string_view why) const;
   // A list of strings. INVALID_ARGUMENT when absent.
   Result<std::vector<std::string>> Texts(const char* name) const;
 

@@ -56,6 +56,19 @@ OrderedJson ModelEntry(const ModelStatus& model, std::int64_t created) {
   return entry;
 }
 
+OrderedJson ModelEntry(const ChatModelStatus& model, std::int64_t created) {
+  OrderedJson entry = {
+      {"id", model.id},
+      {"object", "model"},
+      {"created", created},
+      {"owned_by", model.provider},
+      {"capabilities", {"chat"}},
+      {"state", StateName(model.available ? ModelState::kLoaded : ModelState::kFailed)}};
+  if (!model.aliases.empty()) entry["aliases"] = model.aliases;
+  if (!model.available) entry["error"] = model.error;
+  return entry;
+}
+
 }  // namespace
 
 Result<OpenAiEmbeddingsCall> DecodeOpenAiEmbeddings(const Json& body) {
@@ -134,13 +147,19 @@ std::string EncodeOpenAiEmbeddings(const Embeddings& embeddings, const ModelInfo
   return text;
 }
 
-std::string EncodeOpenAiModels(std::span<const ModelStatus> models, std::int64_t created) {
+std::string EncodeOpenAiModels(std::span<const ModelStatus> models,
+                               std::span<const ChatModelStatus> chat, std::int64_t created) {
   OrderedJson data = OrderedJson::array();
   for (const ModelStatus& model : models) data.push_back(ModelEntry(model, created));
+  for (const ChatModelStatus& model : chat) data.push_back(ModelEntry(model, created));
   return DumpJson({{"object", "list"}, {"data", std::move(data)}});
 }
 
 std::string EncodeOpenAiModel(const ModelStatus& model, std::int64_t created) {
+  return DumpJson(ModelEntry(model, created));
+}
+
+std::string EncodeOpenAiModel(const ChatModelStatus& model, std::int64_t created) {
   return DumpJson(ModelEntry(model, created));
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/chat.h"
 #include "core/embedder.h"
 #include "core/model_catalog.h"
 #include "core/moderation.h"
@@ -44,8 +45,10 @@ std::string EncodeOpenAiModerations(std::span<const Moderation> moderations, std
                                     std::string_view model);
 
 // {"object":"list","data":[...]} and one entry of it. `created` is in seconds since 1970.
-std::string EncodeOpenAiModels(std::span<const ModelStatus> models, std::int64_t created);
+std::string EncodeOpenAiModels(std::span<const ModelStatus> models,
+                               std::span<const ChatModelStatus> chat, std::int64_t created);
 std::string EncodeOpenAiModel(const ModelStatus& model, std::int64_t created);
+std::string EncodeOpenAiModel(const ChatModelStatus& model, std::int64_t created);
 
 // {"error":{"message","type","param","code"}} with all four keys, as OpenAI's clients require.
 std::string EncodeOpenAiError(const Error& error, std::string_view type);

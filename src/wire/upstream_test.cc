@@ -56,7 +56,7 @@ TEST(UpstreamOpenAi, VectorsGoWhereTheirIndexSays) {
 }
 
 TEST(UpstreamOpenAi, AnyOrderOfManyVectorsIsPutRight) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check([] {
     const auto count = *rc::gen::inRange<std::size_t>(1, 30);
     std::vector<std::size_t> order(count);
     for (std::size_t i = 0; i < count; ++i) order[i] = i;
@@ -72,7 +72,7 @@ TEST(UpstreamOpenAi, AnyOrderOfManyVectorsIsPutRight) {
     for (std::size_t i = 0; i < count; ++i) {
       RC_ASSERT(reply->values[2 * i] == static_cast<float>(i) + 1);
     }
-  });
+  }));
 }
 
 TEST(UpstreamOpenAi, UsageMayBeMissingButIsNeverMadeUp) {
