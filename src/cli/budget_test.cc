@@ -178,7 +178,8 @@ TEST_F(BudgetTest, AnInvoiceSettlesWhatIsDisputed) {
 TEST_F(BudgetTest, AnInvoiceThatIsHigherIsRecordedInFull) {
   Spend(10, 4, "one");
   budget_.reset();
-  const std::string file = Write("request_id,cost_usd\none,4.5\n");
+  // In two lines, as vendors have them.
+  const std::string file = Write("request_id,cost_usd\none,3\none,1.5\n");
   const Outcome looked = Budget({"reconcile", file});
   EXPECT_EQ(looked.code, 1);
   EXPECT_EQ(Lines(looked)[0]["verdict"], "billed more than recorded");
@@ -193,6 +194,7 @@ TEST_F(BudgetTest, SaysWhatIsWrongWithAnInvoice) {
            {"request_id,cost_usd\na\n", ":2"},
            {"request_id,cost_usd\na,much\n", ":2"},
            {"request_id,cost_usd\n\"a,1\n", "closing quote"},
+           {"request_id,attempt_id,cost_usd\na,,1\n,7,1\n", "in one way"},
            {"model,cost_usd\nm,1\n", "attempt_id"},
            {"request_id,cost_usd\nnever,1\n", "no such call"}}) {
     const Outcome outcome = Budget({"reconcile", Write(text), "--apply"});

@@ -69,6 +69,27 @@ Result<InvoiceLine> ReadLine(const std::map<std::string, std::string>& fields,
   return line;
 }
 
+// What is billed in several lines is one amount; what is named in two ways would be counted twice.
+Result<> Gather(InvoiceLine line, const std::string& where, std::vector<InvoiceLine>& lines) {
+  const auto way = [](const InvoiceLine& of) {
+    return !of.attempt_id.empty() ? 0 : !of.request_id.empty() ? 1 : of.day.empty() ? 2 : 3;
+  };
+  if (!lines.empty() && way(lines.front()) != way(line)) {
+    return FailAt(where, Code::kInvalidArgument,
+                  "expected all lines to name calls in one way: by attempt_id, by request_id, by "
+                  "month or by day");
+  }
+  const auto same = std::find_if(lines.begin(), lines.end(), [&](const InvoiceLine& before) {
+    return before.what() == line.what();
+  });
+  if (same == lines.end()) {
+    lines.push_back(std::move(line));
+  } else {
+    same->cost = AddCapped(same->cost, line.cost);
+  }
+  return {};
+}
+
 bool IsOf(const LedgerAttempt& attempt, const InvoiceLine& line) {
   if (!line.attempt_id.empty()) return std::to_string(attempt.id) == line.attempt_id;
   if (!line.request_id.empty()) return attempt.request_id == line.request_id;
@@ -132,7 +153,7 @@ Result<std::vector<InvoiceLine>> ParseInvoice(std::string_view text, const std::
     for (std::size_t i = 0; i < fields.size(); ++i) named[header[i]] = fields[i];
     ASSIGN_OR_RETURN(InvoiceLine line, ReadLine(named, where));
     line.line = number;
-    lines.push_back(std::move(line));
+    RETURN_IF_ERROR(Gather(std::move(line), where, lines));
   }
   return lines;
 }

@@ -42,7 +42,8 @@ void AddOwnPrices(const ProviderSettings& s, PriceBook& book) {
     book.Add(OwnRow("custom", "", 0, "an address of this machine"));
   }
   if (IsLoopbackUrl(s.huggingface.endpoint)) {
-    book.Add(OwnRow("huggingface", "", 0, "an address of this machine"));
+    // Conversations go to the vendor all the same.
+    book.Add(OwnRow("huggingface", "embed", 0, "an address of this machine"));
   }
   const std::array<std::pair<const char*, double>, 4> prices = {
       {{"openai", s.openai.usd_per_million_tokens},

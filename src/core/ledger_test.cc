@@ -12,7 +12,7 @@ TEST(LedgerAttempt, CountsInEveryScopeAndWindow) {
   attempt.kind = "chat";
   attempt.provider = "acme";
   attempt.model = "m/1";
-  attempt.periods = {"2026-10", "2026-11-05", "2026-11-05T00-03:30"};
+  attempt.periods = {"2026-11 from 03", "2026-11-05", "2026-11-05T00-03:30"};
   EXPECT_EQ(attempt.accounts().size(), 9u);
   for (const char* client : {"", "alice", "~", "A"}) {
     attempt.client = client;

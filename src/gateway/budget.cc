@@ -70,16 +70,24 @@ Result<> Budget::CheckLedger(const BudgetPeriods& periods) {
   if (is_verified()) return {};
   const std::lock_guard verifying(verifying_);
   if (is_verified()) return {};
+  constexpr std::chrono::seconds kBetween{1};
+  if (refused_ && clock_.Now() < refused_->second + kBetween) {
+    return tl::unexpected(refused_->first);
+  }
   const std::uint64_t failures = ledger_.stats().failures;
   if (Result<> sound = ledger_.Verify(periods); !sound) {
     Error error = std::move(sound).error();
-    if (error.reason.empty()) {
-      error.code = Code::kUnavailable;
-      error.reason = "ledger_unavailable";
-    }
     logger_.Error("paid calls are refused: {}", error.ToString());
+    if (error.reason.empty()) {  // its words name accounts, which are nobody's business
+      error = {Code::kUnavailable,
+               "the ledger does not add up, so nothing is spent until its operator has looked "
+               "(garrison budget repair)",
+               "", std::nullopt, "ledger_unavailable"};
+    }
+    refused_ = {error, clock_.Now()};
     return tl::unexpected(std::move(error));
   }
+  refused_.reset();
   const std::lock_guard lock(mutex_);
   verified_at_failures_ = failures;
   return {};
@@ -119,10 +127,15 @@ Result<std::uint64_t> Budget::Admit(const AttemptBound& bound, const RequestCont
       RETURN_IF_ERROR(CheckLedger(attempt.periods));
       const bool premium = open.row->premium;
       // By value: a caller that has given up leaves the rule behind with the writer.
-      RETURN_IF_ERROR(
+      Result<> reserved =
           ledger_.Reserve(attempt, [this, attempt, premium, now](const LedgerView& view) {
             return rules_.Admit(attempt, premium, view, now);
-          }));
+          });
+      if (!reserved) {
+        // It may have been recorded all the same, too late for us.
+        if (reserved.error().reason == "ledger_unavailable") ledger_.Release(attempt.id);
+        return tl::unexpected(std::move(reserved).error());
+      }
     }
     const std::lock_guard lock(mutex_);
     open_.emplace(attempt.id, open);

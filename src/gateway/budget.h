@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -114,6 +115,8 @@ class Budget final : public AttemptGate {
   const std::string policy_;
 
   std::mutex verifying_;  // one finds out, the others wait for what it finds
+  // Guarded by verifying_.
+  std::optional<std::pair<Error, SteadyTime>> refused_;
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::unordered_map<std::uint64_t, Open> open_;

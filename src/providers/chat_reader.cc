@@ -93,6 +93,7 @@ Result<> ChatReader::ReadWhole() {
   }
   std::vector<ChatEvent> events;
   const Result<> decoded = decoder_->DecodeWhole(body, events);
+  produced_ = produced_ || !events.empty();
   if (decoded) {
     Deliver(events);
     return {};
@@ -108,6 +109,7 @@ Result<> ChatReader::Decode(const std::vector<StreamEvent>& events) {
     if (finished()) break;
     meant.clear();
     const Result<> decoded = decoder_->Decode(event.name, event.data, meant);
+    produced_ = produced_ || !meant.empty();
     if (!decoded) {
       failure_ = decoder_->failure();
       if (!failure_) return Unusable(FailureClass::kBadReply, decoded.error().message);

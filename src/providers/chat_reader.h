@@ -31,6 +31,8 @@ class ChatReader {
 
   // The sink has taken something: nobody else may answer.
   bool begun() const { return begun_; }
+  // The vendor has made something, whether or not anybody took it.
+  bool produced() const { return produced_; }
   // The orderly end has come, whoever still listened.
   bool finished() const { return decoder_->finished(); }
   // Why nobody listens any more.
@@ -58,6 +60,7 @@ class ChatReader {
   ChatServed served_;
   SteadyTime until_;  // for more content, or for anything once nobody listens
   bool begun_ = false;
+  bool produced_ = false;
   std::optional<Error> left_;
   std::optional<UpstreamFailure> failure_;
 };

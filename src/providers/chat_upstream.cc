@@ -120,7 +120,7 @@ AttemptVerdict ChatUpstream::Ended(const Result<>& read, const ChatReader& reade
     if (reader.left()) return {.error = reader.left()};
     return {};
   }
-  if (failure && IsUnbilled(failure->kind) && !reader.begun()) {
+  if (failure && IsUnbilled(failure->kind) && !reader.begun() && !reader.produced()) {
     gate.Release(ticket);
   } else {
     attempts.Charge(gate.Dispute(

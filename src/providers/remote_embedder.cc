@@ -123,7 +123,10 @@ Result<UpstreamVectors> RemoteEmbedder::RunOne(const EmbedPart& part, std::uint6
                                                CallTally& tally) const {
   UpstreamVectors vectors;
   UpstreamCall call;
-  call.bound = {.provider = vendor_->provider(), .model = vendor_->model(), .tokens = bound};
+  call.bound = {.provider = vendor_->provider(),
+                .model = vendor_->model(),
+                .tokens = bound,
+                .messages = part.inputs.size()};
   call.make = [&](const RequestContext& now) { return vendor_->MakeCall(part, now); };
   call.failure = [&](const HttpReply& reply) { return vendor_->Failure(reply); };
   call.accept = [&](const HttpReply& reply) -> Result<AttemptUse> {

@@ -194,6 +194,8 @@ BudgetPeriods BudgetRules::PeriodsAt(WallTime now) const {
   const int minutes = std::abs(offset) / 60;
   BudgetPeriods periods;
   periods.month = fmt::format("{:04}-{:02}", static_cast<int>(month.year()), number(month.month()));
+  // Another span is another account. (The space keeps a month before its days.)
+  if (first_day_ != 1) periods.month += fmt::format(" from {:02}", first_day_);
   periods.day = fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()),
                             number(date.month()), number(date.day()));
   // With the offset: one hour comes twice a year.

@@ -51,8 +51,8 @@ TEST(BudgetRules, PeriodsAreThoseOfTheZoneAndTheDayTheMonthBegins) {
             (BudgetPeriods{"2026-11", "2026-11-22", "2026-11-22T14+00:00"}));
   EXPECT_EQ(Rules({.time_zone = "-11:00"}).PeriodsAt(kNow - 4h),
             (BudgetPeriods{"2026-11", "2026-11-21", "2026-11-21T23-11:00"}));
-  EXPECT_EQ(Rules({.month_start = 23}).PeriodsAt(kNow).month, "2026-10");
-  EXPECT_EQ(Rules({.month_start = 22}).PeriodsAt(kNow).month, "2026-11");
+  EXPECT_EQ(Rules({.month_start = 23}).PeriodsAt(kNow).month, "2026-10 from 23");
+  EXPECT_EQ(Rules({.month_start = 22}).PeriodsAt(kNow).month, "2026-11 from 22");
   const auto month = Rules({.month_start = 23}).SpanOf(BudgetWindow::kMonth, kNow);
   EXPECT_EQ(month.begin, std::chrono::sys_days(std::chrono::year(2026) / 10 / 23));
   EXPECT_EQ(month.end, std::chrono::sys_days(std::chrono::year(2026) / 11 / 23));

@@ -1,6 +1,7 @@
 #include "storage/database_ledger.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <unordered_set>
 #include <utility>
@@ -14,12 +15,15 @@ constexpr std::size_t kMostTogether = 512;
 constexpr std::chrono::milliseconds kPause{200};  // before a database that failed is tried again
 constexpr int kTries = 5;                         // of a group that lost against another process
 
-Error Unavailable(const Error& error) {
-  Error unavailable{
-      Code::kUnavailable,
-      fmt::format("the ledger does not answer, so nothing is spent: {}", error.ToString()), "",
-      std::chrono::milliseconds(1'000), "ledger_unavailable"};
-  return unavailable;
+// Details are for the log: they name files, hosts and accounts.
+Error Unavailable() {
+  return {Code::kUnavailable, "the ledger does not answer, so nothing is spent; the log says why",
+          "", std::chrono::milliseconds(1'000), "ledger_unavailable"};
+}
+
+// Trying again would fail again.
+bool IsHopeless(const Error& error) {
+  return error.code == Code::kInternal || error.code == Code::kDataLoss;
 }
 
 }  // namespace
@@ -59,16 +63,19 @@ Result<> DatabaseLedger::Do(LedgerOperation operation) {
 Result<> DatabaseLedger::DoAll(std::vector<LedgerOperation> operations) {
   std::vector<std::shared_ptr<Waiter>> waiters;
   const SteadyTime until = steady_.Now() + options_.patience;
-  std::unique_lock lock(mutex_);
-  for (LedgerOperation& operation : operations) {
-    waiters.push_back(std::make_shared<Waiter>());
-    pending_.push_back({std::move(operation), waiters.back()});
+  {
+    const std::lock_guard lock(mutex_);
+    for (LedgerOperation& operation : operations) {
+      waiters.push_back(std::make_shared<Waiter>());
+      pending_.push_back({std::move(operation), waiters.back()});
+    }
   }
   work_.notify_one();
+  std::unique_lock lock(mutex_);
   for (const auto& waiter : waiters) {
     if (waiter->done.wait_until(lock, until, [&] { return waiter->outcome.has_value(); })) continue;
     for (const auto& late : waiters) late->gone = true;
-    return tl::unexpected(Unavailable({Code::kDeadlineExceeded, "it took too long", "", {}}));
+    return tl::unexpected(Unavailable());
   }
   for (const auto& waiter : waiters) {
     if (!*waiter->outcome) return *std::move(waiter->outcome);
@@ -157,14 +164,18 @@ auto DatabaseLedger::Read(const Function& function) {
   using Answer = decltype(function(*reading_));
   if (!reading_) {
     Result<LedgerTable> opened = LedgerTable::Open(options_.place);
-    if (!opened) return Answer(tl::unexpected(Unavailable(opened.error())));
+    if (!opened) {
+      logger_.Error("the ledger cannot be read: {}", opened.error().ToString());
+      return Answer(tl::unexpected(Unavailable()));
+    }
     reading_ = std::move(*opened);
   }
   Answer answer = function(*reading_);
   if (!answer) {
     reading_.reset();
     if (answer.error().code != Code::kDataLoss) {
-      return Answer(tl::unexpected(Unavailable(answer.error())));
+      logger_.Error("the ledger cannot be read: {}", answer.error().ToString());
+      return Answer(tl::unexpected(Unavailable()));
     }
   }
   return answer;
@@ -270,10 +281,18 @@ void DatabaseLedger::WriteLoop() {
     if (sweep) Sweep();
     Result<std::vector<Result<>>> outcomes = std::vector<Result<>>();
     if (!group.empty()) outcomes = Write(group);
+    std::vector<std::shared_ptr<Waiter>> told;
+    for (const Pending& one : group) {
+      if (one.waiter != nullptr) told.push_back(one.waiter);
+    }
     lock.lock();
     Finish(std::move(group), outcomes);
     busy_ = false;
     if (pending_.empty()) idle_.notify_all();
+    // Not under the mutex, which is the first thing that they take.
+    lock.unlock();
+    for (const std::shared_ptr<Waiter>& waiter : told) waiter->done.notify_one();
+    lock.lock();
   }
 }
 
@@ -287,8 +306,7 @@ void DatabaseLedger::Finish(std::vector<Pending> group,
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (group[i].waiter != nullptr) {
         group[i].waiter->outcome = (*outcomes)[i];
-        group[i].waiter->done.notify_one();
-      } else if (!(*outcomes)[i]) {
+      } else if (!(*outcomes)[i] && (*outcomes)[i].error().code != Code::kNotFound) {
         logger_.Error("the ledger could not record what became of an attempt: {}",
                       (*outcomes)[i].error().ToString());
       }
@@ -298,30 +316,62 @@ void DatabaseLedger::Finish(std::vector<Pending> group,
   ++stats_.failures;
   next_try_ = steady_.Now() + kPause;
   // What can never be written would hold up the rest for ever; its bound goes on counting.
-  const bool hopeless =
-      outcomes.error().code == Code::kInternal || outcomes.error().code == Code::kDataLoss;
+  const bool hopeless = IsHopeless(outcomes.error());
   std::vector<Pending> kept;
   for (Pending& one : group) {
     if (one.waiter == nullptr) {
       if (!hopeless) kept.push_back(std::move(one));
     } else {
-      one.waiter->outcome = tl::unexpected(Unavailable(outcomes.error()));
-      one.waiter->done.notify_one();
+      one.waiter->outcome = tl::unexpected(Unavailable());
     }
   }
   pending_.insert(pending_.begin(), std::make_move_iterator(kept.begin()),
                   std::make_move_iterator(kept.end()));
 }
 
+// A file that was there and is gone would begin again with nothing spent.
+Result<> DatabaseLedger::Reopen() {
+  if (writing_) return {};
+  const bool is_file = options_.place.find("://") == std::string::npos;
+  std::error_code ignored;
+  if (opened_ && is_file && !std::filesystem::exists(options_.place, ignored)) {
+    return Fail(Code::kUnavailable, "{} is gone; put it back, or start again to begin a new ledger",
+                options_.place);
+  }
+  ASSIGN_OR_RETURN(writing_, LedgerTable::Open(options_.place));
+  opened_ = true;
+  return {};
+}
+
 Result<std::vector<Result<>>> DatabaseLedger::Write(std::vector<Pending>& group) {
-  for (int tried = 1;; ++tried) {
-    if (!writing_) {
-      Result<LedgerTable> opened = LedgerTable::Open(options_.place);
-      if (!opened) return tl::unexpected(std::move(opened).error());
-      writing_ = std::move(*opened);
+  Result<std::vector<Result<>>> outcomes = TryWrite(std::span(group));
+  if (outcomes || !IsHopeless(outcomes.error()) || group.size() == 1) return outcomes;
+  // One of them cannot be written: the others need not suffer for it.
+  std::vector<Result<>> each;
+  for (Pending& one : group) {
+    Result<std::vector<Result<>>> alone = TryWrite(std::span(&one, 1));
+    if (alone) {
+      each.push_back(std::move(alone->front()));
+    } else if (IsHopeless(alone.error())) {
+      each.push_back(tl::unexpected(Unavailable()));
+    } else {
+      return alone;
     }
-    Result<std::vector<Result<>>> outcomes = WriteOnce(group);
+  }
+  return each;
+}
+
+Result<std::vector<Result<>>> DatabaseLedger::TryWrite(std::span<Pending> group) {
+  for (int tried = 1;; ++tried) {
+    Result<> opened = Reopen();
+    Result<std::vector<Result<>>> outcomes = tl::unexpected(Error{});
+    if (opened) {
+      outcomes = WriteOnce(group);
+    } else {
+      outcomes = tl::unexpected(std::move(opened).error());
+    }
     if (outcomes) return outcomes;
+    if (writing_) writing_->Forget();
     if (outcomes.error().code == Code::kAborted && tried < kTries) continue;
     logger_.Error("the ledger cannot be written, so nothing is spent: {}",
                   outcomes.error().ToString());
@@ -330,7 +380,7 @@ Result<std::vector<Result<>>> DatabaseLedger::Write(std::vector<Pending>& group)
   }
 }
 
-Result<LedgerGroup> DatabaseLedger::Load(const std::vector<Pending>& group) {
+Result<LedgerGroup> DatabaseLedger::Load(std::span<const Pending> group) {
   std::set<std::uint64_t> ids;
   std::set<std::uint64_t> ending;
   std::set<BudgetAccount> keys;
@@ -373,7 +423,7 @@ Result<> DatabaseLedger::Store(const LedgerGroup& group, std::vector<bool>& fire
   return {};
 }
 
-Result<std::vector<Result<>>> DatabaseLedger::WriteOnce(std::vector<Pending>& pending) {
+Result<std::vector<Result<>>> DatabaseLedger::WriteOnce(std::span<Pending> pending) {
   ASSIGN_OR_RETURN(DbTransaction transaction, writing_->Begin());
   ASSIGN_OR_RETURN(LedgerGroup group, Load(pending));
   std::vector<Result<>> outcomes;
@@ -393,11 +443,7 @@ Result<std::vector<Result<>>> DatabaseLedger::WriteOnce(std::vector<Pending>& pe
 // Attempts whose process died: what was not sent is released, the rest may have been billed.
 void DatabaseLedger::Sweep() {
   sweep_due_ = steady_.Now() + options_.sweep;
-  if (!writing_) {
-    Result<LedgerTable> opened = LedgerTable::Open(options_.place);
-    if (!opened) return;  // whoever wants to spend is told
-    writing_ = std::move(*opened);
-  }
+  if (!Reopen()) return;  // whoever wants to spend is told
   Result<std::vector<std::uint64_t>> ids = writing_->Abandoned(NowMs());
   if (!ids) {
     writing_.reset();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -77,8 +78,10 @@ class DatabaseLedger final : public Ledger {
   bool WaitForWork(std::unique_lock<std::mutex>& lock);
   void Finish(std::vector<Pending> group, const Result<std::vector<Result<>>>& outcomes);
   Result<std::vector<Result<>>> Write(std::vector<Pending>& group);
-  Result<std::vector<Result<>>> WriteOnce(std::vector<Pending>& group);
-  Result<LedgerGroup> Load(const std::vector<Pending>& group);
+  Result<std::vector<Result<>>> TryWrite(std::span<Pending> group);
+  Result<std::vector<Result<>>> WriteOnce(std::span<Pending> group);
+  Result<> Reopen();
+  Result<LedgerGroup> Load(std::span<const Pending> group);
   Result<> Store(const LedgerGroup& group, std::vector<bool>& fired);
   void Sweep();
   std::int64_t NowMs() const;
@@ -104,6 +107,7 @@ class DatabaseLedger final : public Ledger {
 
   // Of the writer's thread alone.
   std::optional<LedgerTable> writing_;
+  bool opened_ = false;  // once
   SteadyTime sweep_due_;
   SteadyTime next_try_;
 

@@ -123,17 +123,31 @@ Result<> LedgerGroup::Insert(LedgerAttempt attempt, AttemptState state) {
   return {};
 }
 
-// The first answer that says what an attempt cost is the one that counts.
 void LedgerGroup::Settle(Entry& entry, AttemptState state, Pusd amount) {
   const LedgerAttempt& attempt = entry.attempt;
   const bool over = amount > attempt.bound;
   Move(entry, state, amount);
-  if (!over || state != AttemptState::kSettled) return;
+  if (!over || state == AttemptState::kReconciled) return;
   const std::string name = fmt::format("frozen:{}/{}", attempt.provider, attempt.model);
   notes_[name] = new_notes_[name] =
       fmt::format("attempt {} cost {} USD, more than its bound of {} USD", attempt.id,
                   ShortUsd(amount), ShortUsd(attempt.bound));
   overruns_.push_back(attempt);
+}
+
+// What was switched off since it was admitted does not leave any more.
+Result<> LedgerGroup::CheckSwitches(const LedgerAttempt& attempt) const {
+  const auto refuse = [](std::string_view reason, std::string message) {
+    return tl::unexpected(
+        Error{Code::kUnavailable, std::move(message), "", std::nullopt, std::string(reason)});
+  };
+  if (!note("kill_switch").empty()) {
+    return refuse("kill_switch_active", "paid calls were switched off while this one waited");
+  }
+  if (!note(fmt::format("frozen:{}/{}", attempt.provider, attempt.model)).empty()) {
+    return refuse("model_frozen", "the model was frozen while this call waited");
+  }
+  return {};
 }
 
 Result<> LedgerGroup::Apply(const LedgerOperation& operation) {
@@ -158,6 +172,7 @@ Result<> LedgerGroup::Apply(const LedgerOperation& operation) {
         return Fail(Code::kFailedPrecondition, "attempt {} is {}, so it may not be sent any more",
                     attempt->id, AttemptStateName(state));
       }
+      RETURN_IF_ERROR(CheckSwitches(*attempt));
       Move(*entry, AttemptState::kSent, attempt->amount);
       return {};
     case Kind::kSettle:
@@ -171,7 +186,7 @@ Result<> LedgerGroup::Apply(const LedgerOperation& operation) {
     case Kind::kDispute:
       if (IsFinal(state) || state == AttemptState::kReleased) return {};
       attempt->floor = std::max(attempt->floor, operation.amount);
-      Move(*entry, AttemptState::kDisputed, std::max(attempt->amount, attempt->floor));
+      Settle(*entry, AttemptState::kDisputed, std::max(attempt->amount, attempt->floor));
       return {};
     case Kind::kExpire:
       if (!IsUnderWay(state) || attempt->lease_ms >= now_ms_) return {};

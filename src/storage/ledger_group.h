@@ -72,6 +72,7 @@ class LedgerGroup final : public LedgerView {
     bool inserted = false;
   };
 
+  Result<> CheckSwitches(const LedgerAttempt& attempt) const;
   Result<Entry*> Find(std::uint64_t id);
   Result<> Insert(LedgerAttempt attempt, AttemptState state);
   void Move(Entry& entry, AttemptState state, Pusd amount);

@@ -20,6 +20,7 @@ constexpr std::string_view kTables = R"(
     amount_pusd BIGINT NOT NULL, floor_pusd BIGINT NOT NULL, usage TEXT NOT NULL,
     created_ms BIGINT NOT NULL, changed_ms BIGINT NOT NULL, lease_ms BIGINT NOT NULL);
   CREATE INDEX garrison_attempts_month ON garrison_attempts (month, created_ms);
+  CREATE INDEX garrison_attempts_day ON garrison_attempts (day);
   CREATE INDEX garrison_attempts_request ON garrison_attempts (request_id);
   CREATE INDEX garrison_attempts_lease ON garrison_attempts (lease_ms)
     WHERE state = 'reserved' OR state = 'sent';
@@ -340,10 +341,12 @@ Result<std::map<BudgetAccount, BudgetAmounts>> LedgerTable::Sums(BudgetWindow wi
   const std::string& period = periods.of(window);
   const std::string sql = fmt::format(
       "SELECT kind, client, provider, model, state, CAST(sum(amount_pusd) AS BIGINT)"
-      " FROM garrison_attempts WHERE month = $1 AND {} = $2 GROUP BY kind, client, provider, "
+      " FROM garrison_attempts WHERE {0} = $1 AND {1} = $2 GROUP BY kind, client, provider, "
       "model, state",
-      BudgetWindowName(window));
-  const DbParameters values = {Text(periods.month), Text(period)};
+      window == BudgetWindow::kMonth ? "month" : "day", BudgetWindowName(window));
+  // An index on months and days; a month may be named otherwise since its day of beginning changed.
+  const DbParameters values = {Text(window == BudgetWindow::kMonth ? periods.month : periods.day),
+                               Text(period)};
   ASSIGN_OR_RETURN(const DbResult result, connection_->Execute(sql, values));
   std::map<BudgetAccount, BudgetAmounts> sums;
   for (const DbRow& row : result.rows) {

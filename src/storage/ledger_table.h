@@ -22,6 +22,8 @@ class LedgerTable {
   static Result<LedgerTable> Open(const std::string& place);
 
   Result<DbTransaction> Begin() { return DbTransaction::Begin(*connection_); }
+  // The last transaction was undone: accounts that it made are not there.
+  void Forget() { made_.clear(); }
   // What is read between the two is of one instant; nobody who writes waits for it. After an error
   // in between the table is of no use any more.
   Result<> BeginReading();

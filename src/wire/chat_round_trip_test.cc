@@ -56,7 +56,7 @@ ChatOutcome AnyOutcome() {
   const auto count = rc::gen::inRange<std::uint64_t>(0, 1000);
   outcome.end.finish = *rc::gen::element(ChatFinish::kStop, ChatFinish::kLength,
                                          ChatFinish::kToolCalls, ChatFinish::kRefusal);
-  outcome.end.usage = {*count, *count, *count, *count, *count, 0, 0};
+  outcome.end.usage = {1 + *count, *count, *count, *count, *count, 0, 0};
   return outcome;
 }
 

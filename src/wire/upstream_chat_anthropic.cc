@@ -364,7 +364,7 @@ class AnthropicDecoder final : public ChatDecoderBase {
     end_.usage = usage_.Sum();
     const bool counted =
         usage != nullptr && usage->is_object() && Member(*usage, "output_tokens") != nullptr;
-    end_.usage_known = (counted || end_.usage_known) && !usage_.odd();
+    end_.usage_known = (counted || end_.usage_known) && !usage_.odd() && end_.usage.all_input() > 0;
   }
 
   Result<> MessageDelta(const Json& event) {

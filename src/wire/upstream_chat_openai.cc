@@ -133,6 +133,8 @@ class OpenAiDecoder final : public ChatDecoderBase {
       if (pieces != nullptr) RETURN_IF_ERROR(Pieces(*pieces, events));
       RETURN_IF_ERROR(End(choice));
     }
+    // What was counted before the end is not what was billed.
+    if (!ended_) end_.usage_known = false;
     return {};
   }
 
@@ -145,7 +147,7 @@ class OpenAiDecoder final : public ChatDecoderBase {
     // Counts of some servers grow from chunk to chunk; smaller ones of a duplicate are not better.
     if (usage->all_input() + usage->output < end_.usage.all_input() + end_.usage.output) return;
     end_.usage = *usage;
-    end_.usage_known = true;
+    end_.usage_known = usage->all_input() > 0;  // nothing is made of nothing
   }
 
   Result<> Pieces(const Json& pieces, std::vector<ChatEvent>& events) {
