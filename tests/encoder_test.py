@@ -463,8 +463,10 @@ class PackedWeights(Case):
         subprocess.run(command, check=True, capture_output=True)
         whole = time.monotonic() - began
         random = np.random.RandomState(5)
-        killed = 0
-        for _ in range(25):
+        killed = rounds = 0
+        while killed < 10:  # on a busy machine many come too late
+            rounds += 1
+            self.assertLess(rounds, 200)
             for file in self.kept("") if random.randint(2) else []:
                 os.remove(file)
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -472,7 +474,6 @@ class PackedWeights(Case):
             process.kill()
             killed += process.wait() == -9
             self.assertTrue((self.embed(self.lines, *self.flags()) == expected).all())
-        self.assertGreater(killed, 5)
         self.assertEqual(len(self.kept()), 1)
 
     def test_damage_is_mended(self):
