@@ -71,8 +71,9 @@ bench-cache:
 
 bench-ledger:
 	@cmake --preset $(PRESET) -DGARRISON_TESTS=ON > /dev/null
-	@cmake --build $(BUILD_DIR) --target garrison_ledger_bench -j $(JOBS)
-	@$(BUILD_DIR)/bench/ledger/garrison_ledger_bench $(DATABASE)
+	@cmake --build $(BUILD_DIR) --target garrison_ledger_bench garrison garrison_load -j $(JOBS)
+	@cd $(BUILD_DIR) && bench/ledger/garrison_ledger_bench $(DATABASE)
+	@bench/ledger/paid_load.py $(BINARY) $(BUILD_DIR)/bench/load/garrison_load
 
 bench-diff: build
 	@bench/diff.py $(or $(BASE),$(error BASE=rev is missing)) $(BINARY) $(if $(MODEL),--model $(MODEL)) \
