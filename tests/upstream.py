@@ -42,6 +42,19 @@ class Request:
         return json.loads(self.body)
 
 
+def read_request(file):
+    """The next one of a connection; None at its end."""
+    line = file.readline().decode()
+    if not line:
+        return None
+    method, path, _ = line.split()
+    headers = {}
+    while (line := file.readline().decode().strip()):
+        name, value = line.split(":", 1)
+        headers[name.lower()] = value.strip()
+    return Request(method, path, headers, file.read(int(headers.get("content-length", 0))))
+
+
 def openai_reply(request, space=""):
     asked = request.json()
     texts = asked["input"]
@@ -183,19 +196,13 @@ class Vendor:
             connection.close()
 
     def _serve_one(self, connection, file):
-        line = file.readline().decode()
-        if not line:
+        request = read_request(file)
+        if request is None:
             return False
-        method, path, _ = line.split()
-        headers = {}
-        while (line := file.readline().decode().strip()):
-            name, value = line.split(":", 1)
-            headers[name.lower()] = value.strip()
-        request = Request(method, path, headers, file.read(int(headers.get("content-length", 0))))
         with self.lock:
             self.requests.append(request)
             step = self.script.pop(0) if self.script else None
-        if step is None and path.endswith("/invoke") and sigv4_error(request):
+        if step is None and request.path.endswith("/invoke") and sigv4_error(request):
             step = status(403, json.dumps({"message": sigv4_error(request)}), x_amzn_ErrorType="InvalidSignatureException")
         answer = step(request, self) if step else response(200, json.dumps(reply_of(request, self.space)).encode())
         if answer:

@@ -248,16 +248,10 @@ class ChatVendor(upstream.Vendor):
         return taken
 
     def _serve_one(self, connection, file):
-        line = file.readline().decode()
-        if not line:
+        request = upstream.read_request(file)
+        if request is None:
             return False
-        method, path, _ = line.split()
-        headers = {}
-        while (line := file.readline().decode().strip()):
-            name, value = line.split(":", 1)
-            headers[name.lower()] = value.strip()
-        request = upstream.Request(method, path, headers, file.read(int(headers.get("content-length", 0))))
-        if path == "/log":
+        if request.path == "/log":
             connection.sendall(upstream.response(200, json.dumps(self.take()).encode()))
             return True
         return self._answer(connection, request)

@@ -3,11 +3,18 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <string>
 
 namespace garrison {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 using WallTime = std::chrono::system_clock::time_point;
+
+using UnixMs = std::int64_t;  // since 1970, UTC
+UnixMs ToUnixMs(WallTime time);
+// "2026-11-21T10:00:00.000Z"
+std::string FormatUtc(WallTime time);
 
 // Thread-safe.
 class Clock {

@@ -17,19 +17,20 @@ bool IsLoopbackAddress(const std::string& text) {
   return inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-bool IsLoopbackUrl(std::string_view url) {
+std::string_view HostOfUrl(std::string_view url) {
   const std::size_t scheme = url.find("://");
-  if (scheme == std::string_view::npos) return false;
+  if (scheme == std::string_view::npos) return {};
   std::string_view host = url.substr(scheme + 3);
   host = host.substr(0, host.find_first_of("/?#"));
   if (const std::size_t user = host.rfind('@'); user != std::string_view::npos) {
     host.remove_prefix(user + 1);
   }
-  if (host.starts_with('[')) {
-    host = host.substr(1, host.find(']') - 1);
-  } else {
-    host = host.substr(0, host.find(':'));
-  }
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool IsLoopbackUrl(std::string_view url) {
+  const std::string_view host = HostOfUrl(url);
   return host == "localhost" || IsLoopbackAddress(std::string(host));
 }
 

@@ -10,7 +10,9 @@ namespace garrison {
 bool IsIpAddress(const std::string& text);
 // 127.0.0.0/8 or ::1: reached from this machine only.
 bool IsLoopbackAddress(const std::string& text);
-// "http://localhost:8080/v1": its host is such an address, or localhost.
+// "localhost" of "http://user@localhost:8080/v1", without brackets; empty for what is no URL.
+std::string_view HostOfUrl(std::string_view url);
+// Its host is such an address, or localhost.
 bool IsLoopbackUrl(std::string_view url);
 
 }  // namespace garrison

@@ -203,6 +203,23 @@ TEST_F(BudgetTest, SaysWhatIsWrongWithAnInvoice) {
   }
 }
 
+TEST_F(BudgetTest, PricesThatNobodyCheckedAndModelsThatGoAwayAreWarnedAbout) {
+  std::ofstream(settings_.budget.prices) << R"({"prices":[
+      {"provider":"acme","model":"old","input":"1","source":"s","checked":"2026-01-01"},
+      {"provider":"acme","model":"going","input":"1","source":"s","checked":"2026-08-01",
+       "shutdown":"2026-09-01"},
+      {"provider":"acme","model":"past","until":"2026-02-01","input":"1","source":"s",
+       "checked":"2026-01-01"},
+      {"provider":"acme","model":"fine","input":"1","source":"s","checked":"2026-08-01"}]})";
+  budget_ = OpenBudget(settings_, clock_, *logger_).value();
+  const WallTime august = std::chrono::sys_days(std::chrono::year(2026) / 8 / 2);
+  std::string warnings;
+  for (const std::string& warning : budget_->PriceWarnings(august)) {
+    if (warning.starts_with("acme/")) warnings += warning.substr(5, warning.find('@') - 5) + " ";
+  }
+  EXPECT_EQ(warnings, "old going ");
+}
+
 TEST_F(BudgetTest, PricesAreShown) {
   const Outcome outcome = Budget({"prices"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;

@@ -200,8 +200,7 @@ Result<> ApplyInvoice(const InvoiceLine& line, const InvoiceMatch& match, Ledger
   added.usage.clear();
   added.floor = 0;
   added.bound = added.amount = left - match.disputed;
-  added.created_ms = added.changed_ms = added.lease_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  added.created_ms = added.changed_ms = added.lease_ms = ToUnixMs(now);
   return ledger.Adjust(added);
 }
 

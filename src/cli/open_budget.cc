@@ -9,17 +9,13 @@
 #include "base/ip_address.h"
 #include "base/mapped_file.h"
 #include "base/random.h"
+#include "base/state_file.h"
 #include "storage/database_ledger.h"
 
 namespace garrison {
 namespace {
 
 constexpr std::uint64_t kPricesBytesMax = 16 << 20;
-
-std::string Variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  return value == nullptr ? "" : value;
-}
 
 PriceRow OwnRow(std::string provider, std::string kind, Pusd input, std::string source) {
   PriceRow row;
@@ -95,20 +91,15 @@ struct BudgetAndLedger {
 Result<std::string> LedgerPlace(const Settings& settings) {
   if (!settings.database.url.empty()) return settings.database.url;
   if (!settings.budget.file.empty()) return settings.budget.file;
-  std::filesystem::path folder = Variable("XDG_STATE_HOME");
-  if (folder.empty()) {
-    const std::string home = Variable("HOME");
-    if (home.empty()) {
-      return FailAt("budget.file", Code::kFailedPrecondition,
-                    "expected a file for the ledger: neither this setting nor $XDG_STATE_HOME nor "
-                    "$HOME is set");
-    }
-    folder = std::filesystem::path(home) / ".local" / "state";
+  const std::filesystem::path file = StateFile("ledger.db");
+  if (file.empty()) {
+    return FailAt("budget.file", Code::kFailedPrecondition,
+                  "expected a file for the ledger: neither this setting nor $XDG_STATE_HOME nor "
+                  "$HOME is set");
   }
-  folder /= "garrison";
   std::error_code ignored;  // opening the file says what is wrong
-  std::filesystem::create_directories(folder, ignored);
-  return (folder / "ledger.db").string();
+  std::filesystem::create_directories(file.parent_path(), ignored);
+  return file.string();
 }
 
 Result<std::shared_ptr<Budget>> OpenBudget(const Settings& settings, const Clock& clock,

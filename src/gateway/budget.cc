@@ -7,10 +7,6 @@
 namespace garrison {
 namespace {
 
-std::int64_t UnixMs(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
 std::string UsageJson(const AttemptUse& use) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   if (use.chat) {
@@ -121,21 +117,16 @@ Result<std::uint64_t> Budget::Admit(const AttemptBound& bound, const RequestCont
       attempt.policy = policy_;
       attempt.periods = rules_.PeriodsAt(now);
       attempt.bound = attempt.amount = open.bound;
-      attempt.created_ms = attempt.changed_ms = UnixMs(now);
-      attempt.lease_ms = UnixMs(now + options_.lease);
+      attempt.created_ms = attempt.changed_ms = ToUnixMs(now);
+      attempt.lease_ms = ToUnixMs(now + options_.lease);
       RETURN_IF_ERROR(rules_.CheckRequest(attempt));
       RETURN_IF_ERROR(CheckLedger(attempt.periods));
       const bool premium = open.row->premium;
       // By value: a caller that has given up leaves the rule behind with the writer.
-      Result<> reserved =
+      RETURN_IF_ERROR(
           ledger_.Reserve(attempt, [this, attempt, premium, now](const LedgerView& view) {
             return rules_.Admit(attempt, premium, view, now);
-          });
-      if (!reserved) {
-        // It may have been recorded all the same, too late for us.
-        if (reserved.error().reason == "ledger_unavailable") ledger_.Release(attempt.id);
-        return tl::unexpected(std::move(reserved).error());
-      }
+          }));
     }
     const std::lock_guard lock(mutex_);
     open_.emplace(attempt.id, open);

@@ -34,17 +34,6 @@ Json UseJson(const BudgetUse& use) {
           {"disputedUsd", ShortUsd(use.amounts.disputed)}};
 }
 
-std::string TimeText(WallTime time) {
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time);
-  const auto day = std::chrono::floor<std::chrono::days>(ms);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{ms - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
-                     clock.subseconds().count());
-}
-
 }  // namespace
 
 std::string EncodeBudgetStatus(const BudgetStatus& status) {
@@ -89,7 +78,7 @@ std::string EncodeBudgetStatus(const BudgetStatus& status) {
        {{"answers", status.ledger.answers},
         {"pending", status.ledger.pending},
         {"failures", status.ledger.failures}}},
-      {"timestamp", TimeText(status.now)}};
+      {"timestamp", FormatUtc(status.now)}};
   return DumpJson(json);
 }
 

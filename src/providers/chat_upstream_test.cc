@@ -368,6 +368,21 @@ TEST_F(ChatUpstreamTest, AnAnswerIsReadOnForSoLongOnly) {
   }
 }
 
+// Nobody took it, but it was made: an excuse behind it does not make it free.
+TEST_F(ChatUpstreamTest, WhatWasMadeAndNotTakenIsNotReleased) {
+  options_.drain = seconds(10);
+  std::stop_source stop;
+  std::vector<std::string> pieces = AnthropicPieces();
+  pieces.resize(5);  // with content, without the end
+  pieces.push_back(SseOf(
+      "error",
+      {{"type", "error"}, {"error", {{"type", "overloaded_error"}, {"message", "Overloaded"}}}}));
+  Stream stream = StreamOf(pieces);
+  stream.steps[0].before = [&] { stop.request_stop(); };
+  EXPECT_FALSE(AskAnew(stream, {.stop = stop.get_token()}));
+  EXPECT_EQ(gate_->Story(), "disputed");
+}
+
 TEST_F(ChatUpstreamTest, AClientThatLeavesBeforeTheReplyCutsTheCall) {
   options_.drain = seconds(10);
   std::stop_source stop;

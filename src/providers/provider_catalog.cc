@@ -1,29 +1,15 @@
 #include "providers/provider_catalog.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "base/state_file.h"
 #include "providers/fallback_embedder.h"
 
 namespace garrison {
 namespace {
-
-std::string Variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  return value == nullptr ? "" : value;
-}
-
-std::filesystem::path FingerprintFile(const std::string& setting) {
-  if (!setting.empty()) return setting;
-  const std::string state = Variable("XDG_STATE_HOME");
-  if (!state.empty()) return std::filesystem::path(state) / "garrison" / "fingerprints.json";
-  const std::string home = Variable("HOME");
-  if (home.empty()) return {};
-  return std::filesystem::path(home) / ".local" / "state" / "garrison" / "fingerprints.json";
-}
 
 Result<std::vector<FailureClass>> ClassesOf(const std::string& setting) {
   std::vector<FailureClass> classes;
@@ -81,8 +67,10 @@ Result<std::shared_ptr<const Embedder>> OpenProviderEmbedder(const ProviderSetti
   FallbackOptions options;
   options.tolerance = s.fingerprint_tolerance;
   ASSIGN_OR_RETURN(options.on, ClassesOf(s.fallback_on));
-  ASSIGN_OR_RETURN(std::shared_ptr<FingerprintStore> store,
-                   FingerprintStore::Open(FingerprintFile(s.fingerprints)));
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<FingerprintStore> store,
+      FingerprintStore::Open(s.fingerprints.empty() ? StateFile("fingerprints.json")
+                                                    : std::filesystem::path(s.fingerprints)));
   return std::make_shared<const FallbackEmbedder>(std::move(primary), std::move(fallbacks),
                                                   std::move(adapters), std::move(store),
                                                   std::move(options), clock, logger);

@@ -44,18 +44,9 @@ Result<> Missing(std::string name, std::string_view provider, const std::string&
 
 // A key that goes over the network in the clear is everybody's.
 std::vector<std::string> Warnings(std::string_view provider, std::string_view url, bool key) {
-  constexpr std::string_view kHttp = "http://";
-  if (!key || !url.starts_with(kHttp)) return {};
-  std::string_view host = url.substr(kHttp.size());
-  host = host.substr(0, host.find_first_of("/?#"));
-  if (host.starts_with('[')) {
-    host = host.substr(1, host.find(']') - 1);
-  } else {
-    host = host.substr(0, host.find(':'));
-  }
-  if (host == "localhost" || IsLoopbackAddress(std::string(host))) return {};
-  return {
-      fmt::format("{}: texts and the key go to {} without encryption; use https", provider, host)};
+  if (!key || !url.starts_with("http://") || IsLoopbackUrl(url)) return {};
+  return {fmt::format("{}: texts and the key go to {} without encryption; use https", provider,
+                      HostOfUrl(url))};
 }
 
 // Where the vendor is: what tells two services apart that name a model alike.

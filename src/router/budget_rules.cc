@@ -17,25 +17,6 @@ constexpr std::array<std::string_view, 6> kLevels = {"normal",         "alert", 
                                                      "premium_paused", "stopped", "exhausted"};
 constexpr int kCacheExtendedPercent = 80;
 
-std::string_view Trim(std::string_view text) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
-
-// The parts of a text between commas, without the empty ones.
-std::vector<std::string_view> Parts(std::string_view text) {
-  std::vector<std::string_view> parts;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view part = Trim(text.substr(0, comma));
-    if (!part.empty()) parts.push_back(part);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
-  }
-  return parts;
-}
-
 Result<Pusd> LimitAmount(std::string_view text, const std::string& where) {
   Result<Pusd> amount = ParseUsd(text);
   if (!amount) return tl::unexpected(At(where, std::move(amount).error()));
@@ -47,7 +28,8 @@ Result<Pusd> LimitAmount(std::string_view text, const std::string& where) {
 Result<std::vector<BudgetLimit>> ParseLimits(std::string_view text) {
   std::vector<BudgetLimit> limits;
   const std::string where = "budget.limits";
-  for (const std::string_view part : Parts(text)) {
+  for (const std::string& item : SplitSetting(text)) {
+    const std::string_view part = item;
     const std::size_t amount_at = part.rfind(' ');
     const std::size_t window_at =
         amount_at == std::string_view::npos ? amount_at : part.rfind(' ', amount_at - 1);
@@ -62,7 +44,7 @@ Result<std::vector<BudgetLimit>> ParseLimits(std::string_view text) {
                     part);
     }
     BudgetLimit limit;
-    limit.scope = Trim(part.substr(0, window_at));
+    limit.scope = part.substr(0, window_at);
     limit.window = *window;
     if (Result<> scope = CheckBudgetScope(limit.scope); !scope) {
       return tl::unexpected(At(where, std::move(scope).error()));
@@ -75,7 +57,7 @@ Result<std::vector<BudgetLimit>> ParseLimits(std::string_view text) {
 
 Result<std::array<int, 3>> ParseAlerts(std::string_view text) {
   std::array<int, 3> percents{};
-  const std::vector<std::string_view> parts = Parts(text);
+  const std::vector<std::string> parts = SplitSetting(text);
   bool good = parts.size() == percents.size();
   for (std::size_t i = 0; good && i < parts.size(); ++i) {
     const char* const end = parts[i].data() + parts[i].size();

@@ -1,7 +1,5 @@
 #include "server/api.h"
 
-#include <fmt/chrono.h>
-
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -25,12 +23,6 @@ std::string_view Excerpt(std::string_view text) { return text.substr(0, kExcerpt
 bool IsPlainId(std::string_view id) {
   return !id.empty() && id.size() <= kRequestIdMax &&
          std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7f; });
-}
-
-std::string FormatTime(WallTime time) {
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)), ms % 1000);
 }
 
 std::string Milliseconds(std::chrono::nanoseconds time) {
@@ -305,7 +297,7 @@ void Api::Trace(const Route* route, Call& call, WallTime began,
 void Api::LogAccess(const Route* route, const Call& call, const HttpResponse& response) const {
   if (access_log_ == nullptr) return;
   nlohmann::ordered_json entry = {
-      {"time", FormatTime(services_.clock.WallNow())},
+      {"time", FormatUtc(services_.clock.WallNow())},
       {"id", call.context.id},
       {"remote", call.request.peer},
       {"key", call.context.client},

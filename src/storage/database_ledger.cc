@@ -46,11 +46,6 @@ DatabaseLedger::~DatabaseLedger() {
   writer_.join();
 }
 
-std::int64_t DatabaseLedger::NowMs() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.WallNow().time_since_epoch())
-      .count();
-}
-
 // ---------------------------------------------------------------- handing over
 
 Result<> DatabaseLedger::Do(LedgerOperation operation) {
@@ -303,14 +298,21 @@ void DatabaseLedger::Finish(std::vector<Pending> group,
   if (outcomes) {
     if (!group.empty()) ++stats_.commits;
     stats_.operations += group.size();
+    std::vector<Pending> late;
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (group[i].waiter != nullptr) {
         group[i].waiter->outcome = (*outcomes)[i];
-      } else if (!(*outcomes)[i] && (*outcomes)[i].error().code != Code::kNotFound) {
+        const LedgerOperation& operation = group[i].operation;
+        if (group[i].waiter->gone && operation.kind == Kind::kReserve && (*outcomes)[i]) {
+          // Recorded too late: whoever wanted it has been told that it was not.
+          late.push_back({{.kind = Kind::kRelease, .id = operation.attempt.id}, nullptr});
+        }
+      } else if (!(*outcomes)[i]) {
         logger_.Error("the ledger could not record what became of an attempt: {}",
                       (*outcomes)[i].error().ToString());
       }
     }
+    for (Pending& release : late) pending_.push_back(std::move(release));
     return;
   }
   ++stats_.failures;
@@ -405,7 +407,8 @@ Result<LedgerGroup> DatabaseLedger::Load(std::span<const Pending> group) {
   }
   ASSIGN_OR_RETURN(auto accounts, writing_->LoadAccounts(keys));
   ASSIGN_OR_RETURN(auto notes, writing_->Notes());
-  return LedgerGroup(std::move(attempts), std::move(accounts), std::move(notes), watch_, NowMs());
+  return LedgerGroup(std::move(attempts), std::move(accounts), std::move(notes), watch_,
+                     ToUnixMs(clock_.WallNow()));
 }
 
 Result<> DatabaseLedger::Store(const LedgerGroup& group, std::vector<bool>& fired) {
@@ -417,9 +420,9 @@ Result<> DatabaseLedger::Store(const LedgerGroup& group, std::vector<bool>& fire
   RETURN_IF_ERROR(writing_->Update(changed));
   RETURN_IF_ERROR(writing_->Write(group.accounts()));
   for (const auto& [name, value] : group.new_notes()) {
-    RETURN_IF_ERROR(writing_->SetNote(name, value, NowMs()));
+    RETURN_IF_ERROR(writing_->SetNote(name, value, ToUnixMs(clock_.WallNow())));
   }
-  ASSIGN_OR_RETURN(fired, writing_->AddAlerts(group.alerts(), NowMs()));
+  ASSIGN_OR_RETURN(fired, writing_->AddAlerts(group.alerts(), ToUnixMs(clock_.WallNow())));
   return {};
 }
 
@@ -444,7 +447,7 @@ Result<std::vector<Result<>>> DatabaseLedger::WriteOnce(std::span<Pending> pendi
 void DatabaseLedger::Sweep() {
   sweep_due_ = steady_.Now() + options_.sweep;
   if (!Reopen()) return;  // whoever wants to spend is told
-  Result<std::vector<std::uint64_t>> ids = writing_->Abandoned(NowMs());
+  Result<std::vector<std::uint64_t>> ids = writing_->Abandoned(ToUnixMs(clock_.WallNow()));
   if (!ids) {
     writing_.reset();
     return;

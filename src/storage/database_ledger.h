@@ -84,7 +84,6 @@ class DatabaseLedger final : public Ledger {
   Result<LedgerGroup> Load(std::span<const Pending> group);
   Result<> Store(const LedgerGroup& group, std::vector<bool>& fired);
   void Sweep();
-  std::int64_t NowMs() const;
 
   const DatabaseLedgerOptions options_;
   const LedgerWatch watch_;

@@ -43,20 +43,16 @@ const Ledger::Rule kAlways = [](const LedgerView&) -> Result<> { return {}; };
 
 class LedgerTest : public DatabaseTest {
  protected:
-  std::unique_ptr<DatabaseLedger> Open(LedgerWatch watch = {},
-                                       std::chrono::milliseconds sweep = 1h) {
+  std::unique_ptr<DatabaseLedger> Open(LedgerWatch watch = {}, std::chrono::milliseconds sweep = 1h,
+                                       std::chrono::milliseconds patience = 20s) {
     return std::make_unique<DatabaseLedger>(
-        DatabaseLedgerOptions{.place = place_, .patience = 20s, .sweep = sweep}, std::move(watch),
-        clock_, *logger_);
+        DatabaseLedgerOptions{.place = place_, .patience = patience, .sweep = sweep},
+        std::move(watch), clock_, *logger_);
   }
   BudgetAmounts Month(DatabaseLedger& ledger, const std::string& scope = "all") {
     return ledger.Accounts(Attempt(1, 0).periods).value()[{scope, "2026-11"}];
   }
-  std::int64_t NowMs() const {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               clock_.WallNow().time_since_epoch())
-        .count();
-  }
+  UnixMs NowMs() const { return ToUnixMs(clock_.WallNow()); }
   static std::vector<LedgerAttempt> All(DatabaseLedger& ledger) {
     return ledger.History({.month = "2026-11", .limit = 100'000}).value();
   }
@@ -129,6 +125,82 @@ TEST_P(LedgerTest, WhatCostsMoreThanItsBoundIsRecordedInFullAndFreezesTheModel) 
   EXPECT_NE(ledger->Notes().value()["frozen:acme/m"], "");
   ASSERT_TRUE(ledger->SetNote("frozen:acme/m", ""));
   EXPECT_TRUE(ledger->Notes().value().empty());
+}
+
+TEST_P(LedgerTest, ADisputeAboveTheBoundFreezesTheModelToo) {
+  const auto ledger = Open();
+  ASSERT_TRUE(ledger->Reserve(Attempt(1, kCent), kAlways));
+  ASSERT_TRUE(ledger->MarkSent(1));
+  ledger->Dispute(1, 9 * kCent);
+  ASSERT_TRUE(ledger->Flush(20s));
+  EXPECT_EQ(Month(*ledger).disputed, 9 * kCent);
+  EXPECT_NE(ledger->Notes().value()["frozen:acme/m"], "");
+}
+
+TEST_P(LedgerTest, WhatWaitsLeavesNoMoreOnceItIsSwitchedOff) {
+  const auto ledger = Open();
+  for (const auto& [name, reason] : std::vector<std::pair<std::string, std::string>>{
+           {"kill_switch", "kill_switch_active"}, {"frozen:acme/m", "model_frozen"}}) {
+    const std::uint64_t id = name.size();
+    ASSERT_TRUE(ledger->Reserve(Attempt(id, kCent), kAlways));
+    ASSERT_TRUE(ledger->SetNote(name, "yes"));
+    const Result<> refused = ledger->MarkSent(id);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().reason, reason);
+    ASSERT_TRUE(ledger->SetNote(name, ""));
+    EXPECT_TRUE(ledger->MarkSent(id));
+  }
+}
+
+// A month that is named otherwise, since its day of beginning was changed in the middle of a day.
+TEST_P(LedgerTest, ADayAddsUpOverMonthsOfTwoNames) {
+  const auto ledger = Open();
+  LedgerAttempt other = Attempt(2, 5 * kCent);
+  other.periods.month = "2026-11 from 20";
+  ASSERT_TRUE(ledger->Reserve(Attempt(1, 5 * kCent), kAlways));
+  ASSERT_TRUE(ledger->Reserve(other, kAlways));
+  for (const BudgetPeriods& periods : {Attempt(1, 0).periods, other.periods}) {
+    const Result<> sound = ledger->Verify(periods);
+    EXPECT_TRUE(sound) << sound.error().ToString();
+    ASSERT_TRUE(ledger->Repair(periods));
+    EXPECT_EQ((ledger->Accounts(periods).value()[{"all", "2026-11-22"}].reserved), 10 * kCent);
+  }
+}
+
+TEST_P(LedgerTest, AReservationThatComesTooLateIsGivenBack) {
+  const auto ledger = Open({}, 1h, 200ms);
+  ASSERT_TRUE(ledger->Notes());  // makes the tables
+  const auto other = OpenDatabase(place_, {}).value();
+  {
+    // Somebody else holds what it needs for longer than the caller waits.
+    ASSERT_TRUE(ledger->Reserve(Attempt(1, kCent), kAlways));
+    DbTransaction holding = DbTransaction::Begin(*other).value();
+    ASSERT_TRUE(other->Execute("UPDATE garrison_accounts SET settled_pusd = settled_pusd", {}));
+    const Result<> late = ledger->Reserve(Attempt(2, kCent), kAlways);
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().reason, "ledger_unavailable");
+  }
+  ASSERT_TRUE(ledger->Flush(20s));
+  EXPECT_EQ(Month(*ledger).reserved, kCent);
+  const auto attempts = All(*ledger);
+  ASSERT_EQ(attempts.size(), 2u);
+  EXPECT_EQ(attempts[0].state == AttemptState::kReleased ? attempts[0].id : attempts[1].id, 2u);
+}
+
+TEST_P(LedgerTest, AFileThatIsGoneDoesNotBeginAgain) {
+  if (GetParam() == DbKind::kPostgres) GTEST_SKIP() << "of files";
+  const auto ledger = Open();
+  ASSERT_TRUE(ledger->Reserve(Attempt(1, 5 * kCent), kAlways));
+  std::filesystem::rename(place_, place_ + ".moved");
+  for (int i = 0; i < 2; ++i) {
+    const Result<> refused = ledger->Reserve(Attempt(2, kCent), kAlways);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().reason, "ledger_unavailable");
+    EXPECT_FALSE(std::filesystem::exists(place_));
+  }
+  std::filesystem::rename(place_ + ".moved", place_);
+  EXPECT_TRUE(ledger->Reserve(Attempt(3, kCent), kAlways));
+  EXPECT_EQ(Month(*ledger).reserved, 6 * kCent);
 }
 
 TEST_P(LedgerTest, AnAlertIsNewOnceForAllProcesses) {

@@ -23,10 +23,6 @@ void UpdateNumber(Sha256& hash, std::uint64_t number) {
 
 }  // namespace
 
-UnixMs ToUnixMs(WallTime time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
 std::string_view PrecisionName(VectorPrecision precision) {
   return precision == VectorPrecision::kFloat16 ? "f16" : "f32";
 }

@@ -15,10 +15,6 @@
 
 namespace garrison {
 
-// Milliseconds since 1970, UTC.
-using UnixMs = std::int64_t;
-UnixMs ToUnixMs(WallTime time);
-
 struct StoredVector {
   CachedVector vector;
   UnixMs expires_at = 0;  // 0: never

@@ -76,6 +76,19 @@ std::string FailureEvent(const Error& error) {
   }
 }
 
+// The usage, where it was asked for, and the end.
+std::string LastEvents(const ChatReplyName& name, std::string_view object, bool include_usage,
+                       const ChatOutcome& outcome) {
+  std::string text;
+  if (include_usage) {
+    OrderedJson chunk = Head(name, object);
+    chunk["choices"] = OrderedJson::array();
+    chunk["usage"] = UsageOf(outcome.end);
+    text = EncodeSseEvent(DumpJson(chunk));
+  }
+  return text + EncodeSseEvent("[DONE]");
+}
+
 class ChatStream final : public ChatStreamEncoder {
  public:
   ChatStream(ChatReplyName name, bool include_usage)
@@ -106,13 +119,7 @@ class ChatStream final : public ChatStreamEncoder {
 
   std::string End(const ChatOutcome& outcome) override {
     std::string text = Chunk(OrderedJson::object(), FinishName(outcome.end.finish));
-    if (include_usage_) {
-      OrderedJson chunk = Head(name_, "chat.completion.chunk");
-      chunk["choices"] = OrderedJson::array();
-      chunk["usage"] = UsageOf(outcome.end);
-      text += EncodeSseEvent(DumpJson(chunk));
-    }
-    return text + EncodeSseEvent("[DONE]");
+    return text + LastEvents(name_, "chat.completion.chunk", include_usage_, outcome);
   }
 
   std::string Fail(const Error& error) override { return FailureEvent(error); }
@@ -150,13 +157,7 @@ class CompletionStream final : public ChatStreamEncoder {
 
   std::string End(const ChatOutcome& outcome) override {
     std::string text = Chunk("", CompletionFinishName(outcome.end.finish));
-    if (include_usage_) {
-      OrderedJson chunk = Head(name_, "text_completion");
-      chunk["choices"] = OrderedJson::array();
-      chunk["usage"] = UsageOf(outcome.end);
-      text += EncodeSseEvent(DumpJson(chunk));
-    }
-    return text + EncodeSseEvent("[DONE]");
+    return text + LastEvents(name_, "text_completion", include_usage_, outcome);
   }
 
   std::string Fail(const Error& error) override { return FailureEvent(error); }

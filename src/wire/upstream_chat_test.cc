@@ -87,6 +87,22 @@ TEST(OpenAiAnswers, AStreamBecomesEventsAndUsage) {
   EXPECT_EQ(answer.usage().all_input(), 100u);
 }
 
+TEST(OpenAiAnswers, WhatWasCountedBeforeTheEndIsNotWhatWasBilled) {
+  const std::string early =
+      R"({"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":0,"total_tokens":100}})";
+  const std::string late =
+      R"({"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":2,"total_tokens":102}})";
+  const std::string nothing =
+      R"({"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}})";
+  const std::string text = Delta(R"({"content":"Hello"})");
+  const std::string end = Delta("{}", "\"stop\"");
+  EXPECT_FALSE(OpenAi({early, text, end, "[DONE]"}).decoder->end().usage_known);
+  EXPECT_FALSE(OpenAi({text, end, nothing, "[DONE]"}).decoder->end().usage_known);
+  const Answer both = OpenAi({early, text, end, late, "[DONE]"});
+  EXPECT_TRUE(both.decoder->end().usage_known);
+  EXPECT_EQ(both.usage().output, 2u);
+}
+
 TEST(OpenAiAnswers, ToolCallsAreNumberedAndNamedOnce) {
   const Answer answer = OpenAi(
       {Delta(
