@@ -8,7 +8,7 @@ BUILD_DIR := build/$(PRESET)
 # The release binary lies at build/garrison, the others at build/PRESET/garrison.
 BINARY := $(if $(filter release,$(PRESET)),build/garrison,$(BUILD_DIR)/garrison)
 
-.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-cache bench-diff bench-ledger bench-load bench-peers clean
+.PHONY: help build demo test check format asan tsan fuzz-smoke bench bench-cache bench-diff bench-ledger bench-load bench-peers clean guard-eval
 
 help:
 	@echo 'make demo         install packages, build, run the main job on the built-in model'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench-diff   time this tree beside BASE=revision [MODEL=DIR CELLS=1x16,.. DTYPE=int8]'
 	@echo 'make bench-peers  time it beside ONNX Runtime and others on MODELS=DIR: docs/performance.md'
 	@echo 'make bench-load   the service under load, with MODEL=DIR [SOAK=seconds]: docs/load.md'
+	@echo 'make guard-eval   the guard on public sets DATA=DIR [MODEL=DIR GUARD=guard.json]: docs/guard-evaluation.md'
 	@echo 'make format       rewrite the sources with clang-format'
 	@echo 'make clean        remove build/'
 
@@ -89,6 +90,13 @@ bench-load: build
 	@bench/load/run.py $(BINARY) $(BUILD_DIR)/bench/load/garrison_load --write docs/load.md \
 	  --model $(abspath $(or $(MODEL),$(error MODEL=DIR is missing))) $(if $(wildcard bench/peers/node_modules),--peer) \
 	  $(if $(SOAK),--soak $(SOAK))
+
+guard-eval: build
+	@scripts/bootstrap test
+	@tools/guard_data.py $(or $(DATA),$(error DATA=DIR is missing: tools/guard_data.py names the sets)) build/guard-eval/rows > /dev/null
+	@bench/guard/evaluate.py $(BINARY) --rows build/guard-eval/rows --write docs/guard-evaluation.md \
+	  --results build/guard-eval/$(or $(notdir $(MODEL)),builtin).json $(if $(MODEL),--model $(abspath $(MODEL))) \
+	  $(if $(GUARD),--guard $(GUARD))
 
 clean:
 	rm -rf build
