@@ -19,6 +19,8 @@ import numpy as np  # noqa: E402
 
 import baselines  # noqa: E402
 import conversations  # noqa: E402
+import evaluate  # noqa: E402
+import garrison  # noqa: E402
 import guard_data  # noqa: E402
 import metrics  # noqa: E402
 import models  # noqa: E402
@@ -415,6 +417,41 @@ class Report(unittest.TestCase):
         series = conversations.measured_series(answers)
         self.assertEqual([list(s) for s in series[tracks.B11]], [[-3, 2], [-3]])
         self.assertEqual([list(s) for s in series[tracks.B12]], [[0, 1.5], [0]])
+
+
+class Answers(unittest.TestCase):
+    """The measured mode's side of the evaluation, with lines as `garrison guard score` prints them."""
+
+    LINES = """\
+{"id": "0", "turns": [{"p_user": 0.9, "log_odds": 1.5, "cusum": 1.0, "alarm": true}], "alarm": true}
+{"id": "1", "turns": [{"p_user": 0.5, "log_odds": -1.0, "cusum": 0.0, "alarm": false, "turn_alert": true}], "alarm": false}
+{"id": "2", "turns": [{"p_user": null, "log_odds": 0.0, "cusum": null, "alarm": null, "calibrated": false}], "alarm": false}
+"""
+
+    def setUp(self):
+        answers = garrison.read_scores(self.LINES)
+
+        class Recorded:
+            def score_measured(self, guard, dialogues):
+                return [next(a for a in answers if a["id"] == d["id"]) for d in dialogues]
+
+        self.measured = evaluate.Measured(Recorded(), "guard.json")
+        self.rows = [{"user": t, "model": None, "source": s} for t, s in (("a", "x"), ("b", "x"), ("c", "y"))]
+
+    def test_scores_of_rows(self):
+        scores = self.measured.rows(self.rows, "p_user")
+        self.assertEqual(list(scores[tracks.B11]), [1.5, -1.0, 0.0])
+        np.testing.assert_allclose(scores[tracks.B12], [math.log(9), 0, 0])
+
+    def test_alarms_of_the_conversation_and_of_the_turn_count(self):
+        self.assertEqual(self.measured.alarms(self.rows)["hits"], 2)
+        self.assertEqual({s: v["hits"] for s, v in self.measured.unable(self.rows).items()}, {"x": 0, "y": 1})
+
+    def test_without_a_guard_there_is_no_number(self):
+        nothing = evaluate.Measured(None, None)
+        self.assertEqual(nothing.rows(self.rows, "p_user"), {})
+        self.assertIsNone(nothing.alarms(self.rows))
+        self.assertIsNone(nothing.dialogues([]))
 
 
 class Registered(unittest.TestCase):

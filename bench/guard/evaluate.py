@@ -233,7 +233,7 @@ def main():
         files = ("turns.jsonl", "dialogues.jsonl", "pairs.jsonl")
         hashes = {file: sha256(args.rows / file) for file in files}
         registered = json.loads((pathlib.Path(__file__).parent / "manifest.json").read_text())["outputs"]
-        results = {"model": args.model or "builtin:lexical", "rehearsal": args.rehearse, "draws": args.draws,
+        results = {"model": pathlib.Path(args.model).name if args.model else "builtin:lexical", "rehearsal": args.rehearse, "draws": args.draws,
                    "rows": hashes, "registered rows": hashes == registered,
                    "guard": sha256(evaluation.measured.guard) if evaluation.measured.guard else None, **evaluation.run()}
     finally:
