@@ -186,10 +186,10 @@ def pairs(reader):
     for number, row in enumerate(reader.lines("hh_rlhf_harmless_test/test.jsonl.gz")):
         chosen, rejected = turns_of(row["chosen"]), turns_of(row["rejected"])
         same = [t["user"] for t in chosen] == [t["user"] for t in rejected] and chosen[:-1] == rejected[:-1]
-        # Only pairs that differ in the last reply alone, and have every text, can be put in order.
+        # Only pairs that differ in the last reply alone, with words in every text, can be put in order.
         if not same or chosen[-1]["model"] == rejected[-1]["model"]:
             continue
-        if all(t["user"] and t["model"] for t in [*chosen, rejected[-1]]):
+        if all(normalise(t["user"]) and normalise(t["model"] or "") for t in [*chosen, rejected[-1]]):
             yield {"id": f"hh-{number}", "turns": chosen, "rejected": rejected[-1]["model"], "source": "hh_rlhf",
                    "key": chosen[0]["user"], "test_only": True}
 
