@@ -29,6 +29,8 @@ struct AttemptBound {
   std::uint64_t output_tokens = 0;
   // Whether the vendor may bill writing to a cache, which some price above other input.
   bool cache_writes = true;
+  // It leaves as soon as it is admitted: Admit() does what MarkSent() would, which is not called.
+  bool leaves = false;
 };
 
 // What it did use.
@@ -81,7 +83,8 @@ class CountingGate final : public AttemptGate {
     std::uint64_t tokens = 0;  // of those settled, as far as vendors say
   };
 
-  Result<std::uint64_t> Admit(const AttemptBound&, const RequestContext&) override {
+  Result<std::uint64_t> Admit(const AttemptBound& bound, const RequestContext&) override {
+    if (bound.leaves) ++sent_;
     return ++admitted_;
   }
   Result<> MarkSent(std::uint64_t) override {

@@ -160,8 +160,8 @@ class Ledger {
 
   virtual ~Ledger() = default;
 
-  // Records `attempt` as reserved if `rule` allows it. Errors: the rule's. The rule is called on
-  // the ledger's thread, within its transaction: it computes, and nothing else.
+  // Records `attempt` as it is, kReserved or kSent, if `rule` allows it. Errors: the rule's. The
+  // rule is called on the ledger's thread, within its transaction: it computes, and nothing else.
   virtual Result<> Reserve(const LedgerAttempt& attempt, const Rule& rule) = 0;
   // FAILED_PRECONDITION unless it is still reserved: its lease was over, and it was released.
   virtual Result<> MarkSent(std::uint64_t id) = 0;

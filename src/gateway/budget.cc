@@ -117,6 +117,7 @@ Result<std::uint64_t> Budget::Admit(const AttemptBound& bound, const RequestCont
       attempt.policy = policy_;
       attempt.periods = rules_.PeriodsAt(now);
       attempt.bound = attempt.amount = open.bound;
+      if (bound.leaves) attempt.state = AttemptState::kSent;
       attempt.created_ms = attempt.changed_ms = ToUnixMs(now);
       attempt.lease_ms = ToUnixMs(now + options_.lease);
       RETURN_IF_ERROR(rules_.CheckRequest(attempt));

@@ -80,6 +80,12 @@ void RateLimits::Bucket::Take(double need, SteadyTime now) {
   at = now;
 }
 
+void RateLimits::Bucket::Give(double need, SteadyTime now) {
+  if (limit == 0) return;
+  left = std::min(limit, LeftAt(now) + need);
+  at = now;
+}
+
 void RateLimits::Learn(const std::vector<HttpHeader>& headers, SteadyTime now) {
   const std::lock_guard lock(mutex_);
   const auto learn = [&](const std::string& kind, Bucket& bucket) {
@@ -100,6 +106,12 @@ std::chrono::nanoseconds RateLimits::TryTake(std::uint64_t tokens, SteadyTime no
   requests_.Take(1, now);
   tokens_.Take(need, now);
   return {};
+}
+
+void RateLimits::Give(std::uint64_t tokens, SteadyTime now) {
+  const std::lock_guard lock(mutex_);
+  requests_.Give(1, now);
+  tokens_.Give(static_cast<double>(tokens), now);
 }
 
 }  // namespace garrison

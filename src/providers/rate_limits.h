@@ -25,6 +25,8 @@ class RateLimits {
 
   // Zero: the call may be made, and is counted. Otherwise: ask again after that time.
   std::chrono::nanoseconds TryTake(std::uint64_t tokens, SteadyTime now);
+  // Takes back a call that was counted and is not made.
+  void Give(std::uint64_t tokens, SteadyTime now);
 
  private:
   // Refilled evenly up to `limit`, which it reaches at `full_at`.
@@ -37,6 +39,7 @@ class RateLimits {
     void Set(double limit_now, double left_now, std::chrono::nanoseconds reset, SteadyTime now);
     std::chrono::nanoseconds Wait(double need, SteadyTime now) const;
     void Take(double need, SteadyTime now);
+    void Give(double need, SteadyTime now);
     double LeftAt(SteadyTime now) const;
   };
 

@@ -31,6 +31,14 @@ class Slots {
     return {};
   }
 
+  // Without waiting.
+  bool TryTake() {
+    const std::lock_guard lock(mutex_);
+    if (free_ == 0) return false;
+    --free_;
+    return true;
+  }
+
   void Give() {
     {
       const std::lock_guard lock(mutex_);

@@ -44,7 +44,8 @@ class StrictGate final : public AttemptGate {
     if (refuse) {
       if (std::optional<Error> why = refuse(bound)) return tl::unexpected(*std::move(why));
     }
-    tickets.push_back({.bound = bound, .ended = "", .use = {}, .trace = {}});
+    tickets.push_back({.bound = bound, .sent = bound.leaves, .ended = "", .use = {}, .trace = {}});
+    if (bound.leaves) ++sent_;
     return tickets.size() - 1;
   }
   Result<> MarkSent(std::uint64_t ticket) override {

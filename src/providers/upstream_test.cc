@@ -326,23 +326,84 @@ TEST_F(UpstreamTest, AGateThatRefusesIsTheError) {
   EXPECT_TRUE(client_->calls().empty());
 }
 
+// Of two calls the first leaves at once, the second waits for the vendor's rates.
+class MarkingGate final : public AttemptGate {
+ public:
+  Result<std::uint64_t> Admit(const AttemptBound& bound, const RequestContext&) override {
+    leaving.push_back(bound.leaves);
+    return leaving.size();
+  }
+  Result<> MarkSent(std::uint64_t ticket) override {
+    marked.push_back(ticket);
+    if (mark_fails) return Fail(Code::kUnavailable, "disk full");
+    return {};
+  }
+  std::optional<Pusd> Settle(std::uint64_t, const AttemptUse&) override { return {}; }
+  void Release(std::uint64_t ticket) override { released.push_back(ticket); }
+  std::optional<Pusd> Dispute(std::uint64_t, const AttemptTrace&) override { return {}; }
+
+  bool mark_fails = false;
+  std::vector<bool> leaving;
+  std::vector<std::uint64_t> marked, released;
+};
+
+TEST_F(UpstreamTest, OnlyWhoHasToWaitIsMarkedOnItsOwn) {
+  const auto gate = std::make_shared<MarkingGate>();
+  upstream_ = std::make_unique<Upstream>(options_, client_, gate, time_.chance());
+  client_->Reply(200, "{}",
+                 {{"x-ratelimit-limit-requests", "2"},
+                  {"x-ratelimit-remaining-requests", "0"},
+                  {"x-ratelimit-reset-requests", "4s"}});
+  client_->Reply(200);
+  ASSERT_TRUE(Run());
+  ASSERT_TRUE(Run());
+  EXPECT_EQ(gate->leaving, (std::vector<bool>{true, false}));
+  EXPECT_EQ(gate->marked, (std::vector<std::uint64_t>{2}));
+}
+
 TEST_F(UpstreamTest, WhatCannotBeMarkedAsSentIsNotSentAndIsReleased) {
-  class Full final : public AttemptGate {
+  const auto gate = std::make_shared<MarkingGate>();
+  gate->mark_fails = true;
+  upstream_ = std::make_unique<Upstream>(options_, client_, gate, time_.chance());
+  client_->Reply(200, "{}",
+                 {{"x-ratelimit-limit-requests", "2"},
+                  {"x-ratelimit-remaining-requests", "0"},
+                  {"x-ratelimit-reset-requests", "4s"}});
+  ASSERT_TRUE(Run());
+  EXPECT_EQ(Run().error().message, "disk full");
+  EXPECT_EQ(client_->calls().size(), 1u);
+  EXPECT_EQ(gate->released, (std::vector<std::uint64_t>{2}));
+}
+
+// Whoever has no money left must not use up the rates of those who have.
+TEST_F(UpstreamTest, ARefusalTakesNothingFromTheRates) {
+  class Poor final : public AttemptGate {
    public:
-    unsigned released = 0;
+    bool rich = true;
 
    private:
-    Result<std::uint64_t> Admit(const AttemptBound&, const RequestContext&) override { return 7; }
-    Result<> MarkSent(std::uint64_t) override { return Fail(Code::kUnavailable, "disk full"); }
+    Result<std::uint64_t> Admit(const AttemptBound&, const RequestContext&) override {
+      if (!rich) return Fail(Code::kResourceExhausted, "no money");
+      return 1;
+    }
+    Result<> MarkSent(std::uint64_t) override { return {}; }
     std::optional<Pusd> Settle(std::uint64_t, const AttemptUse&) override { return {}; }
-    void Release(std::uint64_t ticket) override { released += ticket == 7 ? 1 : 100; }
+    void Release(std::uint64_t) override {}
     std::optional<Pusd> Dispute(std::uint64_t, const AttemptTrace&) override { return {}; }
   };
-  const auto gate = std::make_shared<Full>();
+  const auto gate = std::make_shared<Poor>();
   upstream_ = std::make_unique<Upstream>(options_, client_, gate, time_.chance());
-  EXPECT_EQ(Run().error().message, "disk full");
-  EXPECT_TRUE(client_->calls().empty());
-  EXPECT_EQ(gate->released, 1u);
+  client_->Reply(200, "{}",
+                 {{"x-ratelimit-limit-requests", "10"},
+                  {"x-ratelimit-remaining-requests", "3"},
+                  {"x-ratelimit-reset-requests", "1000s"}});
+  ASSERT_TRUE(Run());
+  gate->rich = false;
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(Run());
+  gate->rich = true;
+  client_->Reply(200);
+  ASSERT_TRUE(Run());
+  EXPECT_TRUE(time_.waits.empty());
 }
 
 TEST(Retries, DatesAndOddValuesOfRetryAfter) {

@@ -95,8 +95,31 @@ Result<> VendorLine::Enter(const AttemptBound& bound, const RequestContext& cont
   return result;
 }
 
+bool VendorLine::TryEnter(const AttemptBound& bound) {
+  if (!slots_.TryTake()) return false;
+  const SteadyTime now = chance_.clock.Now();
+  const std::shared_ptr<RateLimits> rates = RatesOf(bound.model);
+  if (rates->TryTake(bound.tokens / kBytesPerToken, now).count() == 0) {
+    if (!breaker_.TryPass(now)) return true;
+    rates->Give(bound.tokens / kBytesPerToken, now);
+  }
+  slots_.Give();
+  return false;
+}
+
+Result<HttpCall> VendorLine::Make(const MakeCall& make, const RequestContext& context) const {
+  ASSIGN_OR_RETURN(HttpCall call, make(context));
+  if (context.trace.exists()) {  // beside the signed headers, where there is a signature
+    call.headers.push_back({"traceparent", FormatTraceparent(context.trace)});
+    if (!context.trace.state.empty()) call.headers.push_back({"tracestate", context.trace.state});
+  }
+  return call;
+}
+
 Result<VendorLine::Departure> VendorLine::Depart(const AttemptBound& bound, const MakeCall& make,
                                                  const RequestContext& context) {
+  RETURN_IF_ERROR(context.Check(chance_.clock.Now()));
+  if (TryEnter(bound)) return DepartAtOnce(bound, make, context);
   // Money is put aside before the call waits for its turn: who cannot pay need not wait.
   ASSIGN_OR_RETURN(const std::uint64_t ticket, gate_->Admit(bound, context));
   if (Result<> entered = Enter(bound, context); !entered) {
@@ -109,16 +132,29 @@ Result<VendorLine::Departure> VendorLine::Depart(const AttemptBound& bound, cons
     gate_->Release(ticket);
     return tl::unexpected(std::move(error));
   };
-  Result<HttpCall> call = make(context);
+  Result<HttpCall> call = Make(make, context);
   if (!call) return refuse(std::move(call).error());
-  if (context.trace.exists()) {  // beside the signed headers, where there is a signature
-    call->headers.push_back({"traceparent", FormatTraceparent(context.trace)});
-    if (!context.trace.state.empty()) call->headers.push_back({"tracestate", context.trace.state});
-  }
   if (Result<> marked = gate_->MarkSent(ticket); !marked) {
     return refuse(std::move(marked).error());
   }
   return Departure{ticket, *std::move(call), std::move(slot)};
+}
+
+// Nothing to wait for: putting the money aside and marking the attempt as sent are one record.
+Result<VendorLine::Departure> VendorLine::DepartAtOnce(AttemptBound bound, const MakeCall& make,
+                                                       const RequestContext& context) {
+  SlotHolder slot(slots_);
+  const auto refuse = [&](Error error) {
+    breaker_.Abstained();
+    RatesOf(bound.model)->Give(bound.tokens / kBytesPerToken, chance_.clock.Now());
+    return tl::unexpected(std::move(error));
+  };
+  Result<HttpCall> call = Make(make, context);
+  if (!call) return refuse(std::move(call).error());
+  bound.leaves = true;
+  const Result<std::uint64_t> ticket = gate_->Admit(bound, context);
+  if (!ticket) return refuse(ticket.error());
+  return Departure{*ticket, *std::move(call), std::move(slot)};
 }
 
 HttpCallLimits VendorLine::LimitsOf(const RequestContext& context) const {

@@ -112,6 +112,11 @@ class VendorLine {
 
  private:
   Result<> Enter(const AttemptBound& bound, const RequestContext& context);
+  // Enter without waiting: false if it would have to.
+  bool TryEnter(const AttemptBound& bound);
+  Result<Departure> DepartAtOnce(AttemptBound bound, const MakeCall& make,
+                                 const RequestContext& context);
+  Result<HttpCall> Make(const MakeCall& make, const RequestContext& context) const;
   std::shared_ptr<RateLimits> RatesOf(const std::string& model);
 
   const UpstreamOptions options_;

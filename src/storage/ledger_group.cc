@@ -154,7 +154,8 @@ Result<> LedgerGroup::Apply(const LedgerOperation& operation) {
   switch (operation.kind) {
     case Kind::kReserve:
       RETURN_IF_ERROR(operation.rule(*this));
-      return Insert(operation.attempt, AttemptState::kReserved);
+      CHECK(IsUnderWay(operation.attempt.state));
+      return Insert(operation.attempt, operation.attempt.state);
     case Kind::kAdjust:
       return Insert(operation.attempt, AttemptState::kSettled);
     case Kind::kSetNote:
