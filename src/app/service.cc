@@ -20,6 +20,8 @@
 #include "gateway/chat_gateway.h"
 #include "gateway/gateway.h"
 #include "gateway/keys.h"
+#include "guard/guard_file.h"
+#include "guard/measured.h"
 #include "guard/monitor.h"
 #include "guard/projection.h"
 #include "guard/sessions.h"
@@ -29,6 +31,7 @@
 #include "server/api.h"
 #include "server/grpc_server.h"
 #include "server/metrics.h"
+#include "server/webhook.h"
 
 namespace garrison {
 namespace {
@@ -152,16 +155,20 @@ class RunningService final : public Service {
  public:
   RunningService(const Settings& settings, std::unique_ptr<Metrics> metrics,
                  std::unique_ptr<ServedModels> models, std::shared_ptr<const Embedder> embedder,
-                 std::unique_ptr<GuardMonitor> monitor, KeyRing keys,
+                 std::unique_ptr<GuardMonitor> monitor, std::unique_ptr<MeasuredMonitor> measured,
+                 std::unique_ptr<GuardWebhook> webhook, KeyRing keys,
                  std::unique_ptr<AccessLog> access_log, std::unique_ptr<Tracer> tracer,
                  const Clock& clock, Logger& logger)
       : metrics_(std::move(metrics)),
         models_(std::move(models)),
         embedder_(std::move(embedder)),
         monitor_(std::move(monitor)),
+        measured_(std::move(measured)),
+        webhook_(std::move(webhook)),
+        chat_guard_(measured_.get(), settings.guard, clock, webhook_.get()),
         sessions_(settings.guard, settings.limits, clock, RandomId),
         gateway_(models_->catalog(), *monitor_, sessions_, settings, clock),
-        chat_(models_->chat(), settings.limits, clock),
+        chat_(models_->chat(), settings.limits, clock, &chat_guard_),
         access_(settings.server, std::make_shared<const KeyRing>(std::move(keys)), clock),
         access_log_(std::move(access_log)),
         tracer_(std::move(tracer)),
@@ -187,6 +194,12 @@ class RunningService final : public Service {
     add("garrison_guard_conversations_evicted",
         "Conversations dropped to make room, since the start.",
         [this] { return sessions_.evicted(); });
+    if (webhook_ != nullptr) {
+      add("garrison_guard_alerts_sent", "Alerts that the webhook took, since the start.",
+          [this] { return webhook_->sent(); });
+      add("garrison_guard_alerts_lost", "Alerts that it did not take, since the start.",
+          [this] { return webhook_->lost(); });
+    }
     add("garrison_guard_conversations_expired",
         "Conversations unused for their time to live, since the start.",
         [this] { return sessions_.expired(); });
@@ -253,6 +266,9 @@ class RunningService final : public Service {
   const std::unique_ptr<ServedModels> models_;
   const std::shared_ptr<const Embedder> embedder_;
   const std::unique_ptr<GuardMonitor> monitor_;
+  const std::unique_ptr<MeasuredMonitor> measured_;  // null in compatible mode
+  const std::unique_ptr<GuardWebhook> webhook_;      // null where nobody wants to be told
+  const ChatGuard chat_guard_;
   GuardSessions sessions_;
   const Gateway gateway_;
   const ChatGateway chat_;
@@ -297,6 +313,20 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
                                   static_cast<std::uint64_t>(settings.limits.file_bytes)));
   ASSIGN_OR_RETURN(std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(*embedder, settings.guard, std::move(projection)));
+  std::unique_ptr<MeasuredMonitor> measured;
+  if (settings.guard.mode == "measured") {
+    ASSIGN_OR_RETURN(GuardFile file, OpenGuardFile(settings.guard.file));
+    ASSIGN_OR_RETURN(measured,
+                     MeasuredMonitor::Create(*embedder, std::move(file), settings.guard.prior));
+  }
+  std::unique_ptr<GuardWebhook> webhook;
+  if (!settings.guard.webhook_url.empty()) {
+    GuardWebhook::Options options;
+    options.url = settings.guard.webhook_url;
+    options.secret = settings.guard.webhook_secret;
+    ASSIGN_OR_RETURN(
+        webhook, GuardWebhook::Create(std::move(options), settings.guard.webhook_ca_file, logger));
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<ServedModels> models,
                    ServedModels::Open(settings, std::move(local), *metrics, clock, logger));
   for (const ModelStatus& model : models->catalog().List()) {
@@ -308,7 +338,8 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
 
   auto service = std::make_unique<RunningService>(
       settings, std::move(metrics), std::move(models), std::move(embedder), std::move(monitor),
-      std::move(keys), std::move(access_log), std::move(tracer), clock, logger);
+      std::move(measured), std::move(webhook), std::move(keys), std::move(access_log),
+      std::move(tracer), clock, logger);
   // gRPC first: a port that is written to a file, or answers, belongs to a whole service.
   if (settings.server.grpc_port >= 0) {
     RETURN_IF_ERROR(service->ListenForGrpc(GrpcOptions(settings, threads), clock, logger));

@@ -2,13 +2,18 @@
 #include "cli/bench.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/command.h"
 #include "core/json.h"
+#include "guard/guard_file.h"
 #include "guard/kinematics.h"
+#include "guard/measured.h"
 #include "guard/monitor.h"
 #include "guard/verdict.h"
 
@@ -52,6 +57,31 @@ Timing Measure(std::string name, const std::function<void()>& work) {
   return {std::move(name), at(0.5), at(0.1), at(0.99)};
 }
 
+// The measured mode, of which the embedder has a guard or not.
+Result<> MeasureMeasured(const Settings& settings, const Embedder& embedder,
+                         std::vector<Timing>& timings) {
+  ASSIGN_OR_RETURN(GuardFile file, OpenGuardFile(settings.guard.file));
+  if (settings.guard.file.empty() && !file.CheckModel(embedder.info())) return {};
+  ASSIGN_OR_RETURN(const auto monitor,
+                   MeasuredMonitor::Create(embedder, std::move(file), settings.guard.prior));
+  const RequestContext context;
+  const std::array<std::optional<std::string>, 2> texts = {kTwentyWords, kReply};
+  ASSIGN_OR_RETURN(const std::vector<MessageSide> sides, EmbedSides(embedder, texts, context));
+  ASSIGN_OR_RETURN(MeasuredScores scores, monitor->Score(kTwentyWords, kReply, context));
+  MeasuredState state;
+  timings.push_back(Measure("measured arithmetic, one turn, from evidence", [&] {
+    scores.evidence = scores.evidence > 1 ? -1 : scores.evidence + 0.01;
+    (void)state.Take(scores, monitor->file().model());
+  }));
+  timings.push_back(Measure("measured arithmetic, one turn, from vectors",
+                            [&] { (void)monitor->ScoreSides(sides[0], sides[1]); }));
+  timings.push_back(Measure("measured turn with embedding, 20-word messages", [&] {
+    auto scored = monitor->Score(kTwentyWords, kReply, context);
+    if (scored) (void)state.Take(*std::move(scored), monitor->file().model());
+  }));
+  return {};
+}
+
 Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder& embedder) {
   ASSIGN_OR_RETURN(const std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(embedder, settings.guard, std::nullopt));
@@ -74,6 +104,7 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
   }));
   timings.push_back(Measure("guard turn with embedding, 20-word messages",
                             [&] { (void)monitor->Score(kTwentyWords, kReply, context); }));
+  RETURN_IF_ERROR(MeasureMeasured(settings, embedder, timings));
   return timings;
 }
 

@@ -1,4 +1,4 @@
-// garrison guard check | replay | train.
+// garrison guard check | replay | train; evaluate is cli/guard_evaluate.cc.
 #include <fmt/format.h>
 
 #include <utility>
@@ -8,6 +8,8 @@
 #include "base/mapped_file.h"
 #include "cli/batches.h"
 #include "cli/command.h"
+#include "cli/guard_flags.h"
+#include "cli/guard_verbs.h"
 #include "guard/conversation.h"
 #include "guard/monitor.h"
 #include "guard/replay.h"
@@ -17,68 +19,30 @@
 namespace garrison {
 namespace {
 
-struct GuardFlags {
+struct GuardFlags : FormulaFlags {
   ModelFlags model;
   std::string file;
   std::string from_vectors;
   std::string from_risk;
   std::string v_safe;
   std::string v_sycophancy;
-  std::string weights;
-  std::string epsilon;
-  std::string cumulative;
-  std::string projection;
   std::string format;
 };
 
 struct TrainFlags {
   ModelFlags model;
+  std::string mode = "projection";
+  MeasuredTrainFlags measured;
   std::string output;
   bool scaler = false;
   std::size_t components = 2;
 };
 
-void AddFormulaFlags(CLI::App& verb, GuardFlags& flags, std::vector<std::string> formats) {
-  verb.add_option("--weights", flags.weights, "wR,wv,wa,b (default 1.5,1.0,3.0,-2.5)");
-  verb.add_option("--epsilon", flags.epsilon, "Epsilon of rho (default 0.1)");
-  verb.add_option("--cumulative", flags.cumulative, "Rule of C: sum (default) or trapezoid");
+void AddFormat(CLI::App& verb, GuardFlags& flags, std::vector<std::string> formats) {
   flags.format = formats.front();
   verb.add_option("--format", flags.format, "Output: " + CLI::detail::join(formats, ", "))
       ->capture_default_str()
       ->check(CLI::IsMember(formats));
-}
-
-// A flag's own name in front of what is wrong with its value, so that it counts as bad usage.
-tl::unexpected<Error> FlagError(const std::string& flag, Error error) {
-  error.where = flag;
-  return tl::unexpected(std::move(error));
-}
-
-Result<> ApplyFormulaFlags(const GuardFlags& flags, Settings& settings) {
-  if (!flags.weights.empty()) {
-    if (auto set = AssignWeights(settings.guard, flags.weights); !set) {
-      return FlagError("--weights", std::move(set).error());
-    }
-  }
-  if (!flags.epsilon.empty()) {
-    if (auto set = AssignSetting(settings, "guard.epsilon", flags.epsilon); !set) {
-      return FlagError("--epsilon", std::move(set).error());
-    }
-  }
-  if (!flags.cumulative.empty()) {
-    if (auto set = AssignSetting(settings, "guard.cumulative", flags.cumulative); !set) {
-      return FlagError("--cumulative", std::move(set).error());
-    }
-  }
-  if (!flags.projection.empty()) settings.guard.projection = flags.projection;
-  return {};
-}
-
-// An error inside a file: its name in front of the place.
-template <typename T>
-Result<T> In(const std::string& file, Result<T> result) {
-  if (result) return result;
-  return tl::unexpected(At(file, std::move(result).error()));
 }
 
 Result<> Print(CommandContext& context, const std::string& format,
@@ -184,6 +148,15 @@ std::string HashedForm(const EmbedInput& input) {
 }
 
 Result<> Train(CommandContext& context, const TrainFlags& flags) {
+  if (flags.mode == "measured") {
+    MeasuredTrainFlags all = flags.measured;
+    all.output = flags.output;
+    return TrainMeasuredGuard(context, flags.model, all);
+  }
+  if (flags.model.input.empty()) {
+    return FailAt("--input", Code::kInvalidArgument,
+                  "expected the file of texts, or - for standard input");
+  }
   ASSIGN_OR_RETURN(const LoadedSettings loaded, LoadSettings(context, flags.model));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Embedder> embedder,
                    OpenLocalEmbedder(context, loaded.settings));
@@ -229,9 +202,9 @@ void AddCheck(CLI::App& guard, CommandContext& context) {
                    "Conversation: JSON, CSV or \"User: ...\" lines; - reads standard input")
       ->required();
   AddModelFlags(*verb, flags->model);
-  verb->add_option("--projection", flags->projection,
-                   "Projection file made by `garrison guard train`");
-  AddFormulaFlags(*verb, *flags, {"table", "json", "csv"});
+  AddProjectionFlag(*verb, *flags);
+  AddFormulaFlags(*verb, *flags);
+  AddFormat(*verb, *flags, {"table", "json", "csv"});
   verb->footer(
       "Examples:\n"
       "  garrison guard check examples/eroding_conversation.json\n"
@@ -249,7 +222,8 @@ void AddReplay(CLI::App& guard, CommandContext& context) {
                    "CSV with Turn,RiskSeverity_Model,RiskSeverity_User");
   verb->add_option("--vsafe", flags->v_safe, "Safe vector x,y,...");
   verb->add_option("--vsyc", flags->v_sycophancy, "Sycophantic vector x,y,... (optional)");
-  AddFormulaFlags(*verb, *flags, {"csv", "json", "table"});
+  AddFormulaFlags(*verb, *flags);
+  AddFormat(*verb, *flags, {"csv", "json", "table"});
   verb->footer(
       "Examples:\n"
       "  garrison guard replay --from-risk run.csv --format csv\n"
@@ -259,22 +233,39 @@ void AddReplay(CLI::App& guard, CommandContext& context) {
 
 void AddTrain(CLI::App& guard, CommandContext& context) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* verb = guard.add_subcommand("train", "Fit a projection (PCA) for the compatible mode");
+  CLI::App* verb = guard.add_subcommand(
+      "train", "Fit a projection (PCA) for the compatible mode, or a guard for the measured mode");
   flags->model.input_format = "auto";
   flags->model.skip_blank_texts = true;
-  verb->add_option("--input", flags->model.input, "Texts; - reads standard input")->required();
+  verb->add_option("--mode", flags->mode, "projection or measured")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"projection", "measured"}));
+  verb->add_option("--data", flags->measured.data,
+                   "measured: folder of turns.jsonl and dialogues.jsonl");
+  verb->add_option("--conversation-false-alarms", flags->measured.conversation_false_alarms,
+                   "measured: rate per ordinary conversation that the alarm keeps")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-4, 0.5));
+  verb->add_option("--turn-false-alarms", flags->measured.turn_false_alarms,
+                   "measured: rate per ordinary turn")
+      ->capture_default_str()
+      ->check(CLI::Range(1e-4, 0.5));
+  verb->add_option("--input", flags->model.input, "projection: texts; - reads standard input");
   verb->add_option("--input-format", flags->model.input_format,
                    "jsonl, text (one per line), or auto: jsonl if the file begins with {")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "jsonl", "text"}));
-  verb->add_option("--output", flags->output,
-                   "Projection file to write (default: standard output)");
+  verb->add_option("--output", flags->output, "File to write (default: standard output)");
   AddModelFlags(*verb, flags->model);
+  verb->add_option("--embedder", flags->model.model, "The same as --model");
   verb->add_flag("--scaler", flags->scaler, "Scale each dimension to unit variance first");
   verb->add_option("--components", flags->components, "Components to keep")
       ->capture_default_str()
       ->check(CLI::Range(1, 32));
-  verb->footer("Example:\n  garrison guard train --input texts.txt --output projection.json");
+  verb->footer(
+      "Examples:\n"
+      "  garrison guard train --input texts.txt --output projection.json\n"
+      "  garrison guard train --mode measured --data rows --output guard.json");
   verb->callback([flags, &context] { context.outcome = Train(context, *flags); });
 }
 
@@ -286,6 +277,8 @@ void AddGuard(CLI::App& app, CommandContext& context) {
   AddCheck(*guard, context);
   AddReplay(*guard, context);
   AddTrain(*guard, context);
+  AddGuardScore(*guard, context);
+  AddGuardEvaluate(*guard, context);
 }
 
 }  // namespace garrison

@@ -163,12 +163,25 @@ struct ChatEnd {
   bool usage_known = true;  // false: the vendor did not say; `usage` is an upper bound
 };
 
+// What the guard thinks of a conversation up to some point.
+struct ChatVerdict {
+  // "ordinary", "suspicious turn", "alarm", "not calibrated", or "failed": the guard could not say.
+  std::string_view status = "ordinary";
+  double evidence = 0;  // of the last turn
+  double sum = 0;       // that the alarm has gathered
+  std::string advice;   // what to tell the user; empty: nothing, or guard.action is "monitor"
+  std::string error;    // of "failed"
+};
+
 // Who answered, known before the first event.
 struct ChatServed {
   std::string by;     // "anthropic/claude-haiku-4-5"
   std::string model;  // as the vendor names it in its reply; empty: it does not
   std::string id;     // the vendor's id of the answer; empty: none
   unsigned attempts = 0;
+  // Of the conversation, before it was answered; in an outcome, with the answer if the guard looks
+  // at answers. Unset: no guard.
+  std::optional<ChatVerdict> verdict = std::nullopt;
 };
 
 // Takes an answer as it comes. Called by one thread at a time.

@@ -188,6 +188,31 @@ void VisitGuard(GuardSettings& s, const Visitor& visit) {
        "Text of v_syc: agreement is the closeness to it");
   Text(visit, "guard.projection", s.projection,
        "Projection file made by `garrison guard train`; empty compares in the full space");
+  Text(visit, "guard.mode", s.mode,
+       "compat: the formulas of the system before; measured: those and calibrated scores with them",
+       {"compat", "measured"});
+  Text(visit, "guard.file", s.file,
+       "Guard of the measured mode for this model; empty: the one of the built-in model");
+  Real(visit, "guard.prior", s.prior, 1e-6, 0.999999,
+       "Share of risky turns that is expected, for the measured mode's probabilities");
+  Text(visit, "guard.chat", s.chat,
+       "Where the measured guard looks at conversations with language models: before the model is "
+       "asked, after it, while it answers, or both",
+       {"off", "before", "after", "both"});
+  Text(visit, "guard.action", s.action,
+       "What an alarm does there: monitor counts it and says so in headers, advise adds what to "
+       "tell the user, block refuses the request or stops the answer",
+       {"monitor", "advise", "block"});
+  Text(visit, "guard.failure", s.failure,
+       "When the guard itself fails: open lets the conversation pass, closed refuses it",
+       {"open", "closed"});
+  Integer(visit, "guard.chat_turns", s.chat_turns, 1, 1000,
+          "Last turns of a conversation that are scored for it");
+  Text(visit, "guard.webhook_url", s.webhook_url,
+       "Where a conversation that begins to alarm is told, by POST; empty: nowhere");
+  Secret(visit, "guard.webhook_secret", s.webhook_secret, "Key of the signature of what is sent");
+  Text(visit, "guard.webhook_ca_file", s.webhook_ca_file,
+       "PEM file with authorities to trust there beside those of the system");
   Text(visit, "guard.toxicity_model", s.toxicity_model,
        "Classifier that /v1/moderations asks beside the guard; empty: the guard alone");
   Real(visit, "guard.toxicity_threshold", s.toxicity_threshold, 0, 1,

@@ -93,6 +93,16 @@ struct GuardSettings {
   std::string sycophancy_anchor =
       "Yes, I completely agree with you and will help you with whatever you need.";
   std::string projection;
+  std::string mode = "compat";
+  std::string file;
+  double prior = 0.02;
+  std::string chat = "off";
+  std::string action = "monitor";
+  std::string failure = "open";
+  std::int64_t chat_turns = 16;
+  std::string webhook_url;
+  std::string webhook_secret;
+  std::string webhook_ca_file;
   std::string toxicity_model;
   double toxicity_threshold = 0.5;
   std::int64_t conversations = 10'000;

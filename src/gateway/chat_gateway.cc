@@ -35,11 +35,12 @@ void ForEachText(const ChatPart& part, Take take) {
 }  // namespace
 
 ChatGateway::ChatGateway(const ChatCatalog* catalog, const LimitSettings& limits,
-                         const Clock& clock)
+                         const Clock& clock, const ChatGuard* guard)
     : catalog_(catalog),
       count_max_(static_cast<std::size_t>(limits.inputs_per_request)),
       text_max_(static_cast<std::size_t>(limits.input_bytes)),
-      clock_(clock) {}
+      clock_(clock),
+      guard_(guard) {}
 
 Result<> ChatGateway::CheckText(std::string_view text, std::string_view where) const {
   if (text.size() <= text_max_) return {};
@@ -99,7 +100,8 @@ Result<std::shared_ptr<const ChatModel>> ChatGateway::Admit(const ChatRequest& r
     failure.value().reason = "model_not_available";
     return failure;
   }
-  return catalog_->Find(request.model);
+  ASSIGN_OR_RETURN(std::shared_ptr<const ChatModel> model, catalog_->Find(request.model));
+  return guard_ == nullptr ? model : guard_->Wrap(std::move(model));
 }
 
 std::vector<ChatModelStatus> ChatGateway::Models() const {

@@ -12,6 +12,7 @@
 #include "core/chat.h"
 #include "core/request_context.h"
 #include "core/settings.h"
+#include "gateway/chat_guard.h"
 
 namespace garrison {
 
@@ -19,11 +20,13 @@ namespace garrison {
 class ChatGateway {
  public:
   // `catalog` is null where no model chats: everything is then answered with FAILED_PRECONDITION,
-  // `reason` "model_not_available".
-  ChatGateway(const ChatCatalog* catalog, const LimitSettings& limits, const Clock& clock);
+  // `reason` "model_not_available". `guard` is null where nobody watches conversations.
+  ChatGateway(const ChatCatalog* catalog, const LimitSettings& limits, const Clock& clock,
+              const ChatGuard* guard = nullptr);
 
   // INVALID_ARGUMENT past limits.inputs_per_request (messages, their parts, tools, stop sequences)
-  // and limits.input_bytes (one text); otherwise the errors of ChatCatalog::Find.
+  // and limits.input_bytes (one text); otherwise the errors of ChatCatalog::Find. The
+  // model stands behind the guard, if there is one.
   Result<std::shared_ptr<const ChatModel>> Admit(const ChatRequest& request,
                                                  const RequestContext& context) const;
 
@@ -41,6 +44,7 @@ class ChatGateway {
   const std::size_t count_max_;
   const std::size_t text_max_;
   const Clock& clock_;
+  const ChatGuard* const guard_;
 };
 
 // Bytes of what a model reads of a request, without images.

@@ -100,15 +100,18 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
   TurnScores scores;
   scores.tokens = SumOf(rows->tokens);
   if (user) {
-    const auto risk = RiskSeverity(ToSpace(rows->row(0)), v_safe_);
+    const std::vector<double> vector = ToSpace(rows->row(0));
+    const auto risk = RiskSeverity(vector, v_safe_);
     if (!risk) return tl::unexpected(At("user", risk.error()));
     scores.risk.user = *risk;
+    scores.user_point = InPlane(vector);
   }
   if (model) {
     const std::vector<double> vector = ToSpace(rows->row(user ? 1 : 0));
     const auto risk = RiskSeverity(vector, v_safe_);
     if (!risk) return tl::unexpected(At("model", risk.error()));
     scores.risk.model = *risk;
+    scores.model_point = InPlane(vector);
     ASSIGN_OR_RETURN(scores.agreement, Agreement(vector, v_sycophancy_));
   }
   CompleteScores(scores, settings_);

@@ -47,6 +47,8 @@ class GuardMonitor {
                              const RequestContext& context) const;
 
   const Provenance& provenance() const { return provenance_; }
+  // The safe anchor's vector in the monitor's space.
+  std::span<const double> v_safe() const { return v_safe_; }
 
  private:
   GuardMonitor(const Embedder& embedder, const GuardSettings& settings,

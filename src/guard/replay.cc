@@ -22,9 +22,11 @@ Result<TurnScores> ScoreVectors(const VectorTurn& turn, const ReplayAxes& axes,
   TurnScores scores;
   if (turn.user) {
     ASSIGN_OR_RETURN(scores.risk.user, RiskSeverity(*turn.user, axes.v_safe));
+    scores.user_point = InPlane(*turn.user);
   }
   if (turn.model) {
     ASSIGN_OR_RETURN(scores.risk.model, RiskSeverity(*turn.model, axes.v_safe));
+    scores.model_point = InPlane(*turn.model);
     if (!axes.v_sycophancy.empty()) {
       ASSIGN_OR_RETURN(scores.agreement, Agreement(*turn.model, axes.v_sycophancy));
     }

@@ -9,9 +9,10 @@ namespace {
 
 bool IsContinuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
-// Length of the well-formed sequence at the start of `text` (Unicode table 3-7), 0 if there is
-// none.
-std::size_t SequenceLength(std::string_view text) {
+}  // namespace
+
+// Unicode table 3-7.
+std::size_t Utf8Length(std::string_view text) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = at(0);
   if (lead < 0x80) return 1;
@@ -30,8 +31,6 @@ std::size_t SequenceLength(std::string_view text) {
   if (lead == 0xF4 && second > 0x8F) return 0;  // above U+10FFFF
   return length;
 }
-
-}  // namespace
 
 std::size_t LineAt(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, offset);
@@ -67,7 +66,7 @@ Result<> CheckPlainText(std::string_view text) {
                     "expected text, got a NUL byte at byte {}; is this a binary or UTF-16 file?",
                     i);
     }
-    const std::size_t length = SequenceLength(text.substr(i));
+    const std::size_t length = Utf8Length(text.substr(i));
     if (length == 0) {
       return FailAt(LineName(LineAt(text, i)), Code::kInvalidArgument,
                     "expected UTF-8, got something else at byte {}; save the file as UTF-8", i);

@@ -26,6 +26,10 @@ std::string_view Trim(std::string_view text);
 // ASCII only.
 std::string Lower(std::string_view text);
 
+// Bytes of the well-formed UTF-8 character at the start of `text`, which is not empty; 0 if there
+// is none.
+std::size_t Utf8Length(std::string_view text);
+
 // INVALID_ARGUMENT (where: "line N") unless it is UTF-8 without NUL.
 Result<> CheckPlainText(std::string_view text);
 

@@ -52,6 +52,11 @@ void AddCounts(const TurnReport& turn, Summary& summary) {
 
 }  // namespace
 
+std::optional<PlanePoint> InPlane(std::span<const double> vector) {
+  if (vector.size() != 2) return std::nullopt;
+  return PlanePoint{vector[0], vector[1]};
+}
+
 void CompleteScores(TurnScores& scores, const GuardSettings& settings) {
   if (!scores.risk.user || !scores.agreement) return;
   scores.toxic_sycophancy = ToxicSycophancy(*scores.risk.user, *scores.agreement);

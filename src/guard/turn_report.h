@@ -14,6 +14,11 @@
 
 namespace garrison {
 
+using PlanePoint = std::array<double, 2>;
+
+// `vector` as a point, if the space is a plane.
+std::optional<PlanePoint> InPlane(std::span<const double> vector);
+
 // One turn against the anchors. Empty: the side it needs is missing, or there is no sycophancy
 // anchor.
 struct TurnScores {
@@ -23,6 +28,8 @@ struct TurnScores {
   std::optional<Quadrant> quadrant;        // likewise
   bool sycophancy_event = false;           // T_syc >= guard.sycophancy_event
   std::size_t tokens = 0;                  // that the embedder read
+  std::optional<PlanePoint> user_point;    // of a space of two dimensions only
+  std::optional<PlanePoint> model_point;   // likewise
 };
 
 // Fills the last three from `risk` and `agreement`.

@@ -30,6 +30,16 @@ std::uint64_t EstimateTokens(std::uint64_t bytes) {
   return (bytes + kBytesPerToken - 1) / kBytesPerToken;
 }
 
+// What the guard says, as headers.
+void AddVerdict(const std::optional<ChatVerdict>& verdict, std::vector<HttpHeader>& headers) {
+  if (!verdict) return;
+  headers.push_back({"x-guard-status", std::string(verdict->status)});
+  if (verdict->status == "failed") return;
+  headers.push_back({"x-guard-evidence", fmt::format("{:.3f}", verdict->evidence)});
+  headers.push_back({"x-guard-sum", fmt::format("{:.3f}", verdict->sum)});
+  if (!verdict->advice.empty()) headers.push_back({"x-guard-advice", verdict->advice});
+}
+
 // Notes who answers and when, and how much goes by.
 class MeasuringSink final : public ChatSink {
  public:
@@ -68,6 +78,7 @@ class StreamingSink final : public ChatSink {
                     {"X-Accel-Buffering", "no"},  // or nginx gathers what should flow
                     {"x-served-by", served.by},
                     {"x-attempts", std::to_string(served.attempts)}};
+    AddVerdict(served.verdict, head.headers);
     call_.chat->streamed = true;
     call_.chat->streamed_bytes = head.body.size();
     stream_ = call_.Stream(std::move(head));
@@ -79,6 +90,9 @@ class StreamingSink final : public ChatSink {
     // A body has no headers behind it that clients would read; comments are skipped by all.
     std::string bytes;
     if (outcome.cost) bytes = fmt::format(": x-cost-usd {}\n\n", FormatUsd(*outcome.cost));
+    if (outcome.served.verdict) {
+      bytes += fmt::format(": x-guard-status {}\n\n", outcome.served.verdict->status);
+    }
     RETURN_IF_ERROR(Write(bytes + encoder_->End(outcome)));
     return stream_->Finish();
   }
@@ -135,6 +149,7 @@ Result<HttpResponse> AnswerWhole(Call& call, const ChatModel& model, const ChatR
   response.headers = {{"x-served-by", outcome->served.by},
                       {"x-attempts", std::to_string(outcome->served.attempts)}};
   if (outcome->cost) response.headers.push_back({"x-cost-usd", FormatUsd(*outcome->cost)});
+  AddVerdict(outcome->served.verdict, response.headers);
   if (!outcome->end.usage_known) response.headers.push_back({"x-tokens-estimated", "true"});
   return response;
 }

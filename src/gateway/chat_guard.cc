@@ -1,0 +1,336 @@
+#include "gateway/chat_guard.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace garrison {
+namespace {
+
+bool Blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == text.npos; }
+
+// The texts that people read, joined. Thoughts, tool calls and their results are between programs.
+std::string TextOf(const ChatMessage& message) {
+  std::string out;
+  for (const ChatPart& part : message.parts) {
+    const auto* text = std::get_if<ChatText>(&part.value);
+    if (text == nullptr || Blank(text->text)) continue;
+    if (!out.empty()) out += "\n";
+    out += text->text;
+  }
+  return out;
+}
+
+// Turns as Conversation pairs them: several messages of one side in a row are one.
+std::vector<Turn> TurnsOf(const ChatRequest& request) {
+  std::vector<Turn> turns;
+  for (const ChatMessage& message : request.messages) {
+    const bool user = message.role == ChatRole::kUser;
+    if (!user && message.role != ChatRole::kAssistant) continue;
+    std::string text = TextOf(message);
+    if (text.empty()) continue;
+    const bool opens = turns.empty() || (user && turns.back().model);
+    if (opens) turns.emplace_back();
+    auto& side = user ? turns.back().user : turns.back().model;
+    side = side ? *side + "\n" + text : std::move(text);
+  }
+  return turns;
+}
+
+// Which side is to be spoken to.
+bool ByUser(const MeasuredScores& scores) {
+  return scores.user && (!scores.reply || scores.user->evidence >= scores.reply->evidence);
+}
+
+// A text in which the embedder finds nothing to read is nothing that was calibrated for, rather
+// than a failure of the guard.
+Result<MeasuredScores> ScoreTurn(const MeasuredMonitor& monitor,
+                                 const std::optional<std::string>& user,
+                                 const std::optional<std::string>& reply,
+                                 const RequestContext& context) {
+  Result<MeasuredScores> scores = monitor.Score(user, reply, context);
+  if (scores || scores.error().code != Code::kInvalidArgument) return scores;
+  MeasuredScores unknown;
+  unknown.calibrated = false;
+  return unknown;
+}
+
+// Where the last whole sentence of `text` ends; 0 for none.
+std::size_t SentencesEnd(std::string_view text) {
+  for (std::size_t i = text.size(); i > 0; --i) {
+    const char c = text[i - 1];
+    if (c == '\n') return i;
+    const bool stop = c == '.' || c == '!' || c == '?';
+    if (stop && i < text.size() && (text[i] == ' ' || text[i] == '\n')) return i;
+    if (i >= 3) {
+      const std::string_view last = text.substr(i - 3, 3);
+      if (last == "\xE3\x80\x82" || last == "\xEF\xBC\x81" || last == "\xEF\xBC\x9F") return i;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+ChatGuard::ChatGuard(const MeasuredMonitor* monitor, const GuardSettings& settings,
+                     const Clock& clock, GuardAlertSink* alerts)
+    : monitor_(monitor),
+      before_(monitor != nullptr && (settings.chat == "before" || settings.chat == "both")),
+      after_(monitor != nullptr && (settings.chat == "after" || settings.chat == "both")),
+      advise_(settings.action != "monitor"),
+      block_(settings.action == "block"),
+      fail_closed_(settings.failure == "closed"),
+      turns_max_(static_cast<std::size_t>(settings.chat_turns)),
+      clock_(clock),
+      alerts_(alerts) {}
+
+Result<ChatGuard::History> ChatGuard::Read(const ChatRequest& request,
+                                           const RequestContext& context) const {
+  std::vector<Turn> turns = TurnsOf(request);
+  if (turns.size() > turns_max_) {
+    turns.erase(turns.begin(), turns.end() - static_cast<std::ptrdiff_t>(turns_max_));
+  }
+  History history;
+  history.turns = turns.size();
+  // What is to be answered; a request that ends with the assistant's words is continued.
+  if (!turns.empty() && !turns.back().model) {
+    history.user = std::move(turns.back().user);
+    turns.pop_back();
+  }
+  const MeasuredModel& model = monitor_->file().model();
+  for (const Turn& turn : turns) {
+    ASSIGN_OR_RETURN(MeasuredScores scores, ScoreTurn(*monitor_, turn.user, turn.model, context));
+    ASSIGN_OR_RETURN(history.last, history.state.Take(std::move(scores), model));
+  }
+  if (history.user) {
+    ASSIGN_OR_RETURN(MeasuredScores scores,
+                     ScoreTurn(*monitor_, history.user, std::nullopt, context));
+    MeasuredState with_user = history.state;
+    ASSIGN_OR_RETURN(history.last, with_user.Take(std::move(scores), model));
+  }
+  return history;
+}
+
+Result<ChatVerdict> ChatGuard::Judge(const MeasuredTurn& turn) const {
+  const bool alarm = turn.alarm && turn.alarm->on;
+  const char* const advice =
+      ByUser(turn.scores)
+          ? "User Policy Violation Warning: the messages of this conversation add up to more risk "
+            "than is allowed. Please rephrase, or start a new conversation."
+          : "AI Guardrail Erosion Threshold Exceeded: the model's answers moved away from its safe "
+            "behaviour. Please restart your conversation in a new instance.";
+  if (alarm && block_) {
+    Error error{Code::kInvalidArgument, advice, "messages", std::nullopt};
+    error.reason = "content_policy_violation";
+    return tl::unexpected(std::move(error));
+  }
+  ChatVerdict verdict;
+  verdict.evidence = turn.scores.evidence;
+  verdict.sum = turn.alarm ? turn.alarm->sum : 0;
+  verdict.status = MeasuredStatus(turn);
+  if (alarm && advise_) verdict.advice = advice;
+  return verdict;
+}
+
+bool ChatGuard::Tell(const MeasuredTurn& turn, std::size_t number,
+                     const RequestContext& context) const {
+  if (!turn.alarm || !turn.alarm->rose) return false;
+  if (alerts_ != nullptr) {
+    alerts_->Notify({.at = clock_.WallNow(),
+                     .source = "chat",
+                     .conversation_id = {},
+                     .tenant = context.client,
+                     .request_id = context.id,
+                     .turn = static_cast<std::int64_t>(number),
+                     .status = std::string(MeasuredStatus(turn)),
+                     .evidence = turn.scores.evidence,
+                     .sum = turn.alarm->sum,
+                     .guard = monitor_->file().hash()});
+  }
+  return true;
+}
+
+Result<ChatVerdict> ChatGuard::Failed(const Error& error) const {
+  if (error.code == Code::kCancelled || error.code == Code::kDeadlineExceeded) {
+    return tl::unexpected(error);
+  }
+  if (fail_closed_) {
+    Error closed{Code::kUnavailable,
+                 "the guard could not score this conversation, and guard.failure is \"closed\": " +
+                     error.Sentence(),
+                 "", std::nullopt};
+    closed.reason = "guard_failed";
+    return tl::unexpected(std::move(closed));
+  }
+  ChatVerdict verdict;
+  verdict.status = "failed";
+  verdict.error = error.Sentence();
+  return verdict;
+}
+
+// ---- the answer
+// ---------------------------------------------------------------------------------
+
+// Scores an answer while it is made, the end of it at every sentence. Used by one thread at a time.
+class GuardedSink final : public ChatSink {
+ public:
+  // `verdict`: of the request; `told`: of its alarm. All must outlive it.
+  GuardedSink(const ChatGuard& guard, const ChatGuard::History& history, ChatVerdict verdict,
+              bool told, ChatSink& next, const RequestContext& context)
+      : guard_(guard),
+        history_(history),
+        next_(next),
+        context_(context),
+        verdict_(std::move(verdict)),
+        told_(told) {}
+
+  Result<> Begin(const ChatServed& served) override {
+    ChatServed with = served;
+    with.verdict = verdict_;
+    return next_.Begin(with);
+  }
+
+  Result<> Take(const ChatEvent& event) override {
+    const auto* delta = std::get_if<ChatTextDelta>(&event);
+    if (done()) return next_.Take(event);
+    if (guard_.block_) {
+      held_.push_back(event);
+    } else {
+      // Whoever only watches holds nothing up.
+      RETURN_IF_ERROR(next_.Take(event));
+    }
+    if (delta != nullptr) text_ += delta->text;
+    const std::size_t end = SentencesEnd(std::string_view(text_).substr(scored_));
+    // A sentence that does not end must not be held for ever.
+    if (end != 0 || text_.size() - scored_ > kWindowBytes) return ScoreTail();
+    // What is no text does not wait for any, unless some comes before it.
+    return text_.size() == scored_ ? Release() : Result<>();
+  }
+
+  // Scores what is left and passes it on. Once, after an answer that ended well.
+  Result<> Finish() {
+    if (!done() && scored_ != text_.size()) return ScoreTail();
+    return Release();
+  }
+
+  const ChatVerdict& verdict() const { return verdict_; }
+
+ private:
+  bool done() const { return failed_ || !guard_.after_; }
+
+  Result<> ScoreTail() {
+    // What is new, and as much before it as fits, so that nothing hides on a seam.
+    std::size_t begin = std::min(scored_, text_.size() - std::min(text_.size(), kWindowBytes));
+    while (begin > 0 && (static_cast<unsigned char>(text_[begin]) & 0xC0) == 0x80) --begin;
+    scored_ = text_.size();
+    const std::string tail = text_.substr(begin);
+    if (Blank(tail)) return Release();
+    const Result<MeasuredTurn> turn = TurnWith(tail);
+    if (turn) {
+      if (!told_) told_ = guard_.Tell(*turn, history_.turns, context_);
+      ASSIGN_OR_RETURN(verdict_, guard_.Judge(*turn));
+    } else {
+      failed_ = true;
+      ASSIGN_OR_RETURN(verdict_, guard_.Failed(turn.error()));
+    }
+    return Release();
+  }
+
+  // The turn as it would stand if the answer ended here.
+  Result<MeasuredTurn> TurnWith(const std::string& tail) {
+    ASSIGN_OR_RETURN(MeasuredScores scores,
+                     ScoreTurn(*guard_.monitor_, history_.user, tail, context_));
+    if (scores.reply) {
+      // The worst of all windows so far speaks for the answer.
+      if (!worst_ || scores.reply->evidence > worst_->evidence) worst_ = scores.reply;
+      scores.reply = worst_;
+      scores.evidence =
+          std::max(worst_->evidence, scores.user ? scores.user->evidence : worst_->evidence);
+    }
+    MeasuredState state = history_.state;
+    return state.Take(std::move(scores), guard_.monitor_->file().model());
+  }
+
+  Result<> Release() {
+    for (const ChatEvent& event : std::exchange(held_, {})) RETURN_IF_ERROR(next_.Take(event));
+    return {};
+  }
+
+  const ChatGuard& guard_;
+  const ChatGuard::History& history_;
+  ChatSink& next_;
+  const RequestContext& context_;
+  std::string text_;             // all of the answer
+  std::size_t scored_ = 0;       // bytes of it
+  std::vector<ChatEvent> held_;  // not scored yet
+  std::optional<SideScore> worst_;
+  ChatVerdict verdict_;
+  bool told_;
+  bool failed_ = false;  // nothing is scored any more
+};
+
+class GuardedChatModel final : public ChatModel {
+ public:
+  GuardedChatModel(const ChatGuard& guard, std::shared_ptr<const ChatModel> model)
+      : guard_(guard), model_(std::move(model)) {}
+
+  const std::string& id() const override { return model_->id(); }
+
+  Result<ChatOutcome> Answer(const ChatRequest& request, ChatSink& sink,
+                             const RequestContext& context) const override {
+    const Result<ChatGuard::History> read = guard_.Read(request, context);
+    if (!read) {
+      ASSIGN_OR_RETURN(ChatVerdict failed, guard_.Failed(read.error()));
+      return Unguarded(std::move(failed), request, sink, context);
+    }
+    ChatVerdict verdict;
+    bool told = false;
+    if (guard_.before_) {
+      told = guard_.Tell(read->last, read->turns, context);
+      ASSIGN_OR_RETURN(verdict, guard_.Judge(read->last));
+    }
+    GuardedSink guarded(guard_, *read, std::move(verdict), told, sink, context);
+    ASSIGN_OR_RETURN(ChatOutcome outcome, model_->Answer(request, guarded, context));
+    RETURN_IF_ERROR(guarded.Finish());
+    outcome.served.verdict = guarded.verdict();
+    return outcome;
+  }
+
+  Result<std::uint64_t> CountTokens(const ChatRequest& request,
+                                    const RequestContext& context) const override {
+    return model_->CountTokens(request, context);
+  }
+
+ private:
+  // The guard failed, and may: its verdict goes with the answer all the same.
+  Result<ChatOutcome> Unguarded(ChatVerdict failed, const ChatRequest& request, ChatSink& sink,
+                                const RequestContext& context) const {
+    class Labelled final : public ChatSink {
+     public:
+      Labelled(const ChatVerdict& verdict, ChatSink& next) : verdict_(verdict), next_(next) {}
+      Result<> Begin(const ChatServed& served) override {
+        ChatServed with = served;
+        with.verdict = verdict_;
+        return next_.Begin(with);
+      }
+      Result<> Take(const ChatEvent& event) override { return next_.Take(event); }
+
+     private:
+      const ChatVerdict& verdict_;
+      ChatSink& next_;
+    } labelled(failed, sink);
+    ASSIGN_OR_RETURN(ChatOutcome outcome, model_->Answer(request, labelled, context));
+    outcome.served.verdict = std::move(failed);
+    return outcome;
+  }
+
+  const ChatGuard& guard_;
+  const std::shared_ptr<const ChatModel> model_;
+};
+
+std::shared_ptr<const ChatModel> ChatGuard::Wrap(std::shared_ptr<const ChatModel> model) const {
+  if (!before_ && !after_) return model;
+  return std::make_shared<const GuardedChatModel>(*this, std::move(model));
+}
+
+}  // namespace garrison

@@ -1,0 +1,245 @@
+#include "gateway/chat_guard.h"
+
+#include <gtest/gtest.h>
+
+#include "gateway/test_chat.h"
+#include "guard/test_measured.h"
+
+namespace garrison {
+namespace {
+
+// Words in which the embedder of the tests fails.
+class FailingEmbedder final : public Embedder {
+ public:
+  const ModelInfo& info() const override { return letters_.info(); }
+  Result<Embeddings> Embed(const EmbedRequest& request,
+                           const RequestContext& context) const override {
+    if (failing) return Fail(Code::kUnavailable, "out of order");
+    return letters_.Embed(request, context);
+  }
+  bool failing = false;
+
+ private:
+  const TestEmbedder letters_;
+};
+
+class ChatGuardTest : public testing::Test {
+ protected:
+  // A conversation of harmless turns, or of harm from the second turn on, and what is asked last.
+  ChatRequest Talk(bool harm, int turns = 3) {
+    ChatRequest request;
+    for (int n = 0; n < turns; ++n) {
+      const bool bad = harm && n > 0;
+      Add(request, ChatRole::kUser, world_.Message(bad));
+      if (n + 1 < turns) Add(request, ChatRole::kAssistant, world_.Reply(bad));
+    }
+    return request;
+  }
+  static void Add(ChatRequest& request, ChatRole role, std::string text) {
+    request.messages.push_back({role, {{ChatText{std::move(text)}}}});
+  }
+  // An answer in deltas of a few bytes.
+  void Answers(const std::string& text) {
+    model_->events.clear();
+    for (std::size_t i = 0; i < text.size(); i += 7) {
+      model_->events.push_back(ChatTextDelta{text.substr(i, 7)});
+    }
+  }
+  static std::string TextOf(const ChatCollector& collector) {
+    std::string out;
+    for (const ChatPart& part : collector.parts()) {
+      if (const auto* text = std::get_if<ChatText>(&part.value)) out += text->text;
+    }
+    return out;
+  }
+  Result<ChatOutcome> Ask(const ChatRequest& request) {
+    collector_ = ChatCollector();
+    const ChatGuard guard(monitor_.get(), settings_, clock_, &alerts_);
+    return guard.Wrap(model_)->Answer(request, collector_, {});
+  }
+
+  FailingEmbedder embedder_;
+  const std::unique_ptr<MeasuredMonitor> monitor_ =
+      MeasuredMonitor::Create(embedder_, SmallGuard(), 0.1).value();
+  std::shared_ptr<TestChatModel> model_ = std::make_shared<TestChatModel>();
+  GuardSettings settings_{.mode = "measured", .chat = "both", .action = "block"};
+  SmallWorld world_{11};
+  ManualClock clock_;
+  class Alerts final : public GuardAlertSink {
+   public:
+    void Notify(GuardAlert alert) override { all.push_back(std::move(alert)); }
+    std::vector<GuardAlert> all;
+  } alerts_;
+  ChatCollector collector_;
+};
+
+TEST_F(ChatGuardTest, OffIsTheModelItself) {
+  settings_.chat = "off";
+  EXPECT_EQ(ChatGuard(monitor_.get(), settings_, clock_).Wrap(model_), model_);
+  settings_.chat = "both";
+  EXPECT_EQ(ChatGuard(nullptr, settings_, clock_).Wrap(model_), model_);
+}
+
+TEST_F(ChatGuardTest, AnOrdinaryConversationPassesUntouched) {
+  const std::string answer = world_.Reply(false) + ". " + world_.Reply(false) + ". the house";
+  Answers(answer);
+  const auto outcome = Ask(Talk(false));
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  EXPECT_EQ(TextOf(collector_), answer);
+  ASSERT_TRUE(outcome->served.verdict);
+  // Single turns of this small world are suspicious by chance; conversations do not alarm.
+  EXPECT_NE(outcome->served.verdict->status, "alarm");
+  EXPECT_LT(outcome->served.verdict->sum, SmallGuard().model().alarm.threshold);
+  EXPECT_EQ(collector_.served().verdict->status, "ordinary");
+}
+
+TEST_F(ChatGuardTest, AnErodedConversationIsRefusedBeforeAnybodyIsAsked) {
+  model_->before = [] {
+    ADD_FAILURE() << "the model was asked";
+    return Result<>();
+  };
+  const auto refused = Ask(Talk(true, 5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(refused.error().reason, "content_policy_violation");
+  EXPECT_FALSE(refused.error().message.empty());
+}
+
+// By the request in which it rises, and not again by those after it.
+TEST_F(ChatGuardTest, AnAlarmIsToldOnce) {
+  settings_.action = "monitor";
+  Answers(world_.Reply(true) + ". " + world_.Reply(true) + ". ");
+  ChatRequest request;
+  for (int n = 0; n < 8; ++n) {
+    Add(request, ChatRole::kUser, world_.Message(n > 0));
+    ASSERT_TRUE(Ask(request));
+    Add(request, ChatRole::kAssistant, TextOf(collector_));
+  }
+  ASSERT_EQ(alerts_.all.size(), 1u);
+  EXPECT_EQ(alerts_.all[0].source, "chat");
+  EXPECT_EQ(alerts_.all[0].status, "alarm");
+  EXPECT_EQ(alerts_.all[0].guard, SmallGuard().hash());
+  EXPECT_GE(alerts_.all[0].turn, 1);
+}
+
+TEST_F(ChatGuardTest, AdviseSaysWhatToTellAndMonitorDoesNot) {
+  Answers(world_.Reply(false));
+  settings_.action = "advise";
+  auto outcome = Ask(Talk(true, 5));
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  EXPECT_EQ(collector_.served().verdict->status, "alarm");
+  EXPECT_NE(collector_.served().verdict->advice.find("Please"), std::string::npos);
+  settings_.action = "monitor";
+  outcome = Ask(Talk(true, 5));
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(collector_.served().verdict->status, "alarm");
+  EXPECT_TRUE(collector_.served().verdict->advice.empty());
+}
+
+// The stream is stopped in time: the sentence that raised the alarm does not get out.
+TEST_F(ChatGuardTest, AnAnswerThatErodesIsStoppedBeforeItsSentenceLeaves) {
+  settings_.chat = "after";
+  const std::string first = world_.Reply(false) + ". ";
+  std::string bad;
+  for (int i = 0; i < 6; ++i) bad += world_.Reply(true) + ". ";
+  Answers(first + bad + "never reached. ");
+  ChatRequest request = Talk(true, 2);  // suspicious, but no alarm yet
+  const auto stopped = Ask(request);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().reason, "content_policy_violation");
+  ASSERT_TRUE(model_->sink_failed) << "upstream has to be stopped";
+  EXPECT_EQ(TextOf(collector_).find("certainly"), std::string::npos) << TextOf(collector_);
+}
+
+TEST_F(ChatGuardTest, WhoOnlyWatchesHoldsNothingUp) {
+  settings_.action = "monitor";
+  class Counting final : public ChatSink {
+   public:
+    Result<> Begin(const ChatServed&) override { return {}; }
+    Result<> Take(const ChatEvent&) override {
+      ++events;
+      return {};
+    }
+    int events = 0;
+  } counting;
+  model_->events = {ChatTextDelta{"the house was "}, ChatTextDelta{"built near"}};
+  model_->failure = Error{Code::kUnavailable, "broke off", "", std::nullopt};
+  EXPECT_FALSE(
+      ChatGuard(monitor_.get(), settings_, clock_).Wrap(model_)->Answer(Talk(false), counting, {}));
+  EXPECT_EQ(counting.events, 2);
+}
+
+TEST_F(ChatGuardTest, ToolCallsPassInOrder) {
+  model_->events = {ChatTextDelta{world_.Reply(false) + ". "}, ChatToolStart{0, "1", "look"},
+                    ChatToolArguments{0, "{}"}, ChatTextDelta{world_.Reply(false)}};
+  const auto outcome = Ask(Talk(false));
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  ASSERT_EQ(collector_.parts().size(), 3u);
+  EXPECT_TRUE(std::holds_alternative<ChatToolCall>(collector_.parts()[1].value));
+}
+
+TEST_F(ChatGuardTest, AFailureOfTheGuardIsOpenOrClosed) {
+  Answers("fine words");
+  embedder_.failing = true;
+  auto outcome = Ask(Talk(false));
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  EXPECT_EQ(outcome->served.verdict->status, "failed");
+  EXPECT_NE(outcome->served.verdict->error.find("out of order"), std::string::npos);
+  settings_.failure = "closed";
+  outcome = Ask(Talk(false));
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, Code::kUnavailable);
+  EXPECT_EQ(outcome.error().reason, "guard_failed");
+}
+
+TEST_F(ChatGuardTest, TextsWithNothingToReadAreNotCalledSafe) {
+  ChatRequest request;
+  Add(request, ChatRole::kUser, "42 + 17?");
+  settings_.chat = "before";
+  const auto outcome = Ask(request);
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  EXPECT_EQ(outcome->served.verdict->status, "not calibrated");
+}
+
+TEST_F(ChatGuardTest, OnlyTheLastTurnsCount) {
+  ChatRequest request = Talk(true, 5);
+  Add(request, ChatRole::kAssistant, world_.Reply(false));
+  for (int n = 0; n < 4; ++n) {
+    Add(request, ChatRole::kUser, world_.Message(false));
+    Add(request, ChatRole::kAssistant, world_.Reply(false));
+  }
+  Add(request, ChatRole::kUser, world_.Message(false));
+  settings_.chat = "before";
+  settings_.chat_turns = 4;
+  EXPECT_TRUE(Ask(request));
+}
+
+TEST_F(ChatGuardTest, ARequestWithoutTextsOfPeopleIsOrdinary) {
+  ChatRequest request;
+  Add(request, ChatRole::kSystem, "zap jinx quiz zap jinx quiz");
+  settings_.chat = "before";
+  const auto outcome = Ask(request);
+  ASSERT_TRUE(outcome) << outcome.error().ToString();
+  EXPECT_EQ(outcome->served.verdict->status, "ordinary");
+}
+
+TEST_F(ChatGuardTest, CancellationIsNoFailureOfTheGuard) {
+  class Cancelled final : public Embedder {
+   public:
+    const ModelInfo& info() const override { return letters.info(); }
+    Result<Embeddings> Embed(const EmbedRequest& request,
+                             const RequestContext& context) const override {
+      if (cancelled) return Fail(Code::kCancelled, "the client has left");
+      return letters.Embed(request, context);
+    }
+    TestEmbedder letters;
+    bool cancelled = false;
+  } embedder;
+  const auto monitor = MeasuredMonitor::Create(embedder, SmallGuard(), 0.1).value();
+  embedder.cancelled = true;
+  const ChatGuard guard(monitor.get(), settings_, clock_);
+  EXPECT_EQ(guard.Wrap(model_)->Answer(Talk(false), collector_, {}).error().code, Code::kCancelled);
+}
+
+}  // namespace
+}  // namespace garrison

@@ -1,0 +1,114 @@
+#include "guard/measured_report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace garrison {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json SideJson(const std::optional<SideScore>& side) {
+  if (!side) return nullptr;
+  ordered_json out = {
+      {"probability", side->probability},
+      {"evidence", side->evidence},
+      {"window",
+       {{"begin", side->window.begin}, {"bytes", side->window.size}, {"of", side->windows}}},
+      {"language", LanguageVerdictName(side->language)}};
+  if (!side->nearest.set.empty()) {
+    out["nearest"] = {{"set", side->nearest.set}, {"cosine", side->nearest.cosine}};
+  }
+  return out;
+}
+
+ordered_json Optional(const std::optional<double>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+ordered_json RobustnessJson(const std::optional<RobustnessRatio::Value>& robustness) {
+  if (!robustness) return nullptr;
+  ordered_json out = {{"log_rho", robustness->log_ratio}};
+  out["interval"] =
+      robustness->interval ? ordered_json(*robustness->interval) : ordered_json(nullptr);
+  return out;
+}
+
+}  // namespace
+
+ordered_json MeasuredTurnJson(const MeasuredTurn& turn, const MeasuredModel& model) {
+  const MeasuredScores& scores = turn.scores;
+  ordered_json out = {{"calibrated", scores.calibrated},
+                      {"status", MeasuredStatus(turn)},
+                      {"user", SideJson(scores.user)},
+                      {"reply", SideJson(scores.reply)},
+                      {"p_complies", Optional(scores.compliance)},
+                      {"toxic_sycophancy", Optional(scores.toxic_sycophancy)},
+                      {"evidence", scores.evidence},
+                      {"turn_alert", turn.turn_alert}};
+  if (turn.alarm) {
+    out["alarm"] = {{"on", turn.alarm->on},
+                    {"rose", turn.alarm->rose},
+                    {"sum", turn.alarm->sum},
+                    {"threshold", model.alarm.threshold}};
+    out["trend"] = turn.alarm->trend ? ordered_json{{"slope", turn.alarm->trend->slope},
+                                                    {"z", turn.alarm->trend->z}}
+                                     : ordered_json(nullptr);
+  } else {
+    out["alarm"] = nullptr;
+    out["trend"] = nullptr;
+  }
+  out["robustness"] = RobustnessJson(turn.robustness);
+  out["action"] = ActionName(turn.action);
+  return out;
+}
+
+ordered_json MeasuredProvenanceJson(const GuardFile& file) {
+  const MeasuredModel& model = file.model();
+  return {{"model", model.model_id},
+          {"model_revision", model.model_revision},
+          {"guard", file.hash()},
+          {"language", model.language_name},
+          {"alarm",
+           {{"drift", model.alarm.drift},
+            {"threshold", model.alarm.threshold},
+            {"release", model.alarm.release},
+            {"turn_threshold", model.turn_threshold},
+            {"false_alarms_per_conversation", model.conversation_false_alarms},
+            {"false_alarms_per_turn", model.turn_false_alarms}}},
+          {"evidence", ordered_json::parse(model.evidence)}};
+}
+
+ordered_json ScoredDialogueJson(const std::string& id, const std::vector<MeasuredTurn>& turns) {
+  ordered_json rows = ordered_json::array();
+  double log_odds = turns.empty() ? 0 : turns[0].scores.evidence;
+  double cusum = 0;
+  std::optional<std::size_t> alarm_turn;
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const MeasuredTurn& turn = turns[i];
+    const MeasuredScores& scores = turn.scores;
+    const auto probability = [](const std::optional<SideScore>& side) {
+      return side ? ordered_json(side->probability) : ordered_json(nullptr);
+    };
+    rows.push_back({{"p_user", probability(scores.user)},
+                    {"p_reply", probability(scores.reply)},
+                    {"p_complies", Optional(scores.compliance)},
+                    {"log_odds", scores.evidence},
+                    {"cusum", turn.alarm ? ordered_json(turn.alarm->sum) : ordered_json(nullptr)},
+                    {"alarm", turn.alarm ? ordered_json(turn.alarm->on) : ordered_json(nullptr)},
+                    {"turn_alert", turn.turn_alert},
+                    {"calibrated", scores.calibrated}});
+    log_odds = std::max(log_odds, scores.evidence);
+    if (!turn.alarm) continue;
+    cusum = std::max(cusum, turn.alarm->sum);
+    if (turn.alarm->on && !alarm_turn) alarm_turn = i + 1;
+  }
+  return {{"id", id},
+          {"turns", std::move(rows)},
+          {"max_log_odds", log_odds},
+          {"max_cusum", cusum},
+          {"alarm", alarm_turn.has_value()},
+          {"alarm_turn", alarm_turn ? ordered_json(*alarm_turn) : ordered_json(nullptr)}};
+}
+
+}  // namespace garrison
