@@ -89,8 +89,9 @@ TEST_F(ChatGuardTest, AnOrdinaryConversationPassesUntouched) {
   ASSERT_TRUE(outcome->served.verdict);
   // Single turns of this small world are suspicious by chance; conversations do not alarm.
   EXPECT_NE(outcome->served.verdict->status, "alarm");
-  EXPECT_LT(outcome->served.verdict->sum, SmallGuard().model().alarm.threshold);
-  EXPECT_EQ(collector_.served().verdict->status, "ordinary");
+  EXPECT_LE(outcome->served.verdict->sum, SmallGuard().model().alarm.threshold);
+  ASSERT_TRUE(collector_.served().verdict) << "headers leave before the answer";
+  EXPECT_NE(collector_.served().verdict->status, "alarm");
 }
 
 TEST_F(ChatGuardTest, AnErodedConversationIsRefusedBeforeAnybodyIsAsked) {
