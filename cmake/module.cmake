@@ -17,3 +17,11 @@ function(garrison_module name)
     set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${GARRISON_TEST_ENVIRONMENT}")
   endif()
 endfunction()
+
+# garrison_embed(MODULE SYMBOL FILE): the file's bytes from SYMBOL to SYMBOL_end, aligned to 64, in the module's library.
+function(garrison_embed module symbol file)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.S)
+  configure_file(${CMAKE_SOURCE_DIR}/cmake/embedded_file.S.in ${source} @ONLY)
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${file})
+  target_sources(garrison_${module} PRIVATE ${source})
+endfunction()
