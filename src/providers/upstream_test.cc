@@ -214,11 +214,13 @@ TEST_F(UpstreamTest, NoMoneyOpensItAtOnceAndBadRequestsNever) {
   EXPECT_EQ(Reason(Run()), "upstream_circuit_open");
 }
 
+// All of them used up.
+const std::vector<HttpHeader> kTwoInFourSeconds = {{"x-ratelimit-limit-requests", "2"},
+                                                   {"x-ratelimit-remaining-requests", "0"},
+                                                   {"x-ratelimit-reset-requests", "4s"}};
+
 TEST_F(UpstreamTest, RatesAreKeptBeforeTheVendorComplains) {
-  client_->Reply(200, "{}",
-                 {{"x-ratelimit-limit-requests", "2"},
-                  {"x-ratelimit-remaining-requests", "0"},
-                  {"x-ratelimit-reset-requests", "4s"}});
+  client_->Reply(200, "{}", kTwoInFourSeconds);
   client_->Reply(200);
   ASSERT_TRUE(Run());
   ASSERT_TRUE(Run());
@@ -350,10 +352,7 @@ class MarkingGate final : public AttemptGate {
 TEST_F(UpstreamTest, OnlyWhoHasToWaitIsMarkedOnItsOwn) {
   const auto gate = std::make_shared<MarkingGate>();
   upstream_ = std::make_unique<Upstream>(options_, client_, gate, time_.chance());
-  client_->Reply(200, "{}",
-                 {{"x-ratelimit-limit-requests", "2"},
-                  {"x-ratelimit-remaining-requests", "0"},
-                  {"x-ratelimit-reset-requests", "4s"}});
+  client_->Reply(200, "{}", kTwoInFourSeconds);
   client_->Reply(200);
   ASSERT_TRUE(Run());
   ASSERT_TRUE(Run());
@@ -365,10 +364,7 @@ TEST_F(UpstreamTest, WhatCannotBeMarkedAsSentIsNotSentAndIsReleased) {
   const auto gate = std::make_shared<MarkingGate>();
   gate->mark_fails = true;
   upstream_ = std::make_unique<Upstream>(options_, client_, gate, time_.chance());
-  client_->Reply(200, "{}",
-                 {{"x-ratelimit-limit-requests", "2"},
-                  {"x-ratelimit-remaining-requests", "0"},
-                  {"x-ratelimit-reset-requests", "4s"}});
+  client_->Reply(200, "{}", kTwoInFourSeconds);
   ASSERT_TRUE(Run());
   EXPECT_EQ(Run().error().message, "disk full");
   EXPECT_EQ(client_->calls().size(), 1u);
