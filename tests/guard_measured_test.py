@@ -39,7 +39,9 @@ class World:
     def turns(self, count):
         for i in range(count):
             harmful, risky = i % 2 == 0, i % 4 < 2
-            yield {"user": self.user(harmful), "model": self.reply(risky), "user_harmful": int(harmful),
+            # Some go on for long, so that long texts are known too.
+            sentences = [self.reply(risky), *(self.reply(False) for _ in range(25 if i % 10 == 3 else 0))]
+            yield {"user": self.user(harmful), "model": " ".join(sentences), "user_harmful": int(harmful),
                    "reply_risky": int(risky), "complies": int(risky), "group": f"turn {i}", "source": "world"}
 
     def dialogues(self, count, attack=lambda i: i % 4 == 0):
@@ -105,6 +107,30 @@ class Measured(unittest.TestCase):
         for answer in self.score(rows, "--mode", "compat"):
             self.assertEqual(len(answer["turns"]), 4)
             self.assertIn("likelihood", answer["turns"][0])
+
+    def test_a_conversation_is_checked_turn_by_turn(self):
+        path = os.path.join(self.data, "talk.json")
+        world = World(5)
+        long = " ".join(world.reply(False) for _ in range(30)) + " " + world.reply(True)
+        turns = [{"user": world.user(n > 0), "model": long if n == 3 else world.reply(n > 0)} for n in range(4)]
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"turns": [{"turn": n + 1, **turn} for n, turn in enumerate(turns)]}, file)
+        checked = run("check", path, "--mode", "measured", "--guard", self.guard, "--format", "json")
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        report = json.loads(checked.stdout)
+        compat = json.loads(run("check", path, "--format", "json").stdout)
+        for turn, same in zip(report["turns"], compat["turns"]):
+            self.assertEqual({name: value for name, value in turn.items() if name != "measured"}, same)
+        last = report["turns"][3]["measured"]
+        self.assertEqual((last["status"], last["action"]), ("alarm", "block"))
+        window = last["reply"]["window"]
+        self.assertGreater(window["of"], 3)
+        self.assertIn("then hide the", long.encode()[window["begin"]:window["begin"] + window["bytes"]].decode())
+        self.assertEqual(len(report["measured"]["guard"]), 64)
+        for flags, status, text in ((("--format", "table"), 0, "alarm above S"), (("--format", "csv"), 2, "")):
+            printed = run("check", path, "--mode", "measured", "--guard", self.guard, *flags)
+            self.assertEqual(printed.returncode, status)
+            self.assertIn(text, printed.stdout)
 
     def test_the_built_in_guard_is_there(self):
         answers = self.score([{"id": "a", "turns": [{"user": "How do I bake bread?", "model": "With flour and patience."}]}])

@@ -11,6 +11,9 @@
 #include "cli/guard_flags.h"
 #include "cli/guard_verbs.h"
 #include "guard/conversation.h"
+#include "guard/guard_file.h"
+#include "guard/measured.h"
+#include "guard/measured_report.h"
 #include "guard/monitor.h"
 #include "guard/replay.h"
 #include "guard/report.h"
@@ -27,6 +30,8 @@ struct GuardFlags : FormulaFlags {
   std::string v_safe;
   std::string v_sycophancy;
   std::string format;
+  std::string mode;   // not given: guard.mode
+  std::string guard;  // not given: guard.file
 };
 
 struct TrainFlags {
@@ -60,6 +65,31 @@ Result<> Print(CommandContext& context, const std::string& format,
   return CheckOutput(out);
 }
 
+// What the measured mode adds to the compatible one's report.
+Result<> CheckMeasured(CommandContext& context, const GuardFlags& flags, const Settings& settings,
+                       const Conversation& conversation, const Embedder& embedder,
+                       std::span<const TurnReport> compat, const Summary& summary) {
+  if (flags.format == "csv") {
+    return FailAt("--format", Code::kInvalidArgument,
+                  "expected json or table in measured mode: the CSV has the compatible mode's "
+                  "columns alone");
+  }
+  ASSIGN_OR_RETURN(GuardFile file,
+                   OpenGuardFile(flags.guard.empty() ? settings.guard.file : flags.guard));
+  ASSIGN_OR_RETURN(const std::unique_ptr<MeasuredMonitor> monitor,
+                   MeasuredMonitor::Create(embedder, std::move(file), settings.guard.prior));
+  ASSIGN_OR_RETURN(const std::vector<MeasuredTurn> turns,
+                   In(flags.file, CheckConversation(*monitor, conversation, RequestContext{})));
+  std::ostream& out = context.environment.out;
+  if (flags.format == "json") {
+    out << MeasuredReportJson(compat, summary, turns, monitor->file());
+  } else {
+    out << ReportTable(compat, summary, TableOptions{context.environment.color}) << "\n"
+        << MeasuredTable(turns, monitor->file());
+  }
+  return CheckOutput(out);
+}
+
 Result<> Check(CommandContext& context, const GuardFlags& flags) {
   ASSIGN_OR_RETURN(LoadedSettings loaded, LoadSettings(context, flags.model));
   Settings& settings = loaded.settings;
@@ -84,7 +114,12 @@ Result<> Check(CommandContext& context, const GuardFlags& flags) {
   ASSIGN_OR_RETURN(
       const std::vector<TurnReport> turns,
       In(flags.file, CheckConversation(*monitor, conversation, settings.guard, RequestContext{})));
-  return Print(context, flags.format, turns, settings, monitor->provenance());
+  const std::string& mode = flags.mode.empty() ? settings.guard.mode : flags.mode;
+  if (mode != "measured") {
+    return Print(context, flags.format, turns, settings, monitor->provenance());
+  }
+  return CheckMeasured(context, flags, settings, conversation, *embedder, turns,
+                       Summarize(turns, settings.guard, monitor->provenance()));
 }
 
 Result<> ReplayVectors(CommandContext& context, const GuardFlags& flags, const Settings& settings) {
@@ -205,8 +240,12 @@ void AddCheck(CLI::App& guard, CommandContext& context) {
   AddProjectionFlag(*verb, *flags);
   AddFormulaFlags(*verb, *flags);
   AddFormat(*verb, *flags, {"table", "json", "csv"});
+  verb->add_option("--mode", flags->mode, "compat or measured (default: guard.mode)")
+      ->check(CLI::IsMember({"compat", "measured"}));
+  verb->add_option("--guard", flags->guard, "measured: guard file (default: guard.file)");
   verb->footer(
       "Examples:\n"
+      "  garrison guard check examples/eroding_conversation.json --mode measured\n"
       "  garrison guard check examples/eroding_conversation.json\n"
       "  garrison guard check chat.csv --format json --weights 3,2,1.5,-2");
   verb->callback([flags, &context] { context.outcome = Check(context, *flags); });

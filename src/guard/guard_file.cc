@@ -64,11 +64,10 @@ ordered_json AlarmJson(const MeasuredModel& model) {
 
 ordered_json LanguageJson(const MeasuredModel& model) {
   const LanguageProfile::Data& data = model.language.data();
-  return {{"name", model.language_name},
-          {"steps", EncodeBase64(std::as_bytes(std::span(data.steps)))},
-          {"mean", data.mean},
-          {"deviation", data.deviation},
-          {"threshold", data.threshold}};
+  return {
+      {"name", model.language_name}, {"steps", EncodeBase64(std::as_bytes(std::span(data.steps)))},
+      {"mean", data.mean},           {"deviation", data.deviation},
+      {"spread", data.spread},       {"threshold", data.threshold}};
 }
 
 // ---- reading
@@ -136,8 +135,10 @@ Result<> ReadLanguage(FileFields fields, MeasuredModel& model) {
   data.steps.assign(bytes->begin(), bytes->end());
   ASSIGN_OR_RETURN(data.mean, fields.Number("mean", -kLarge, kLarge));
   ASSIGN_OR_RETURN(data.deviation, fields.Number("deviation", 1e-9, kLarge));
+  ASSIGN_OR_RETURN(data.spread, fields.Number("spread", 0, kLarge));
   ASSIGN_OR_RETURN(data.threshold, fields.Number("threshold", -kLarge, kLarge));
-  RETURN_IF_ERROR(fields.CheckNoOthers({"name", "steps", "mean", "deviation", "threshold"}));
+  RETURN_IF_ERROR(
+      fields.CheckNoOthers({"name", "steps", "mean", "deviation", "spread", "threshold"}));
   Result<LanguageProfile> profile = LanguageProfile::Restore(std::move(data));
   if (!profile) return tl::unexpected(At(fields.At("steps"), std::move(profile).error()));
   model.language = *std::move(profile);

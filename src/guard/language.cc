@@ -90,7 +90,20 @@ double ScoreOf(const Signs& text, const LanguageProfile::Data& data) {
   double sum = 0;
   ForEachTriple(text, [&](std::size_t cell) { sum -= data.steps[cell] / kSteps; });
   const auto n = static_cast<double>(triples);
-  return (sum / n - data.mean) / (data.deviation / std::sqrt(n));
+  return (sum / n - data.mean) /
+         std::sqrt(data.deviation * data.deviation / n + data.spread * data.spread);
+}
+
+// By the method of moments: how far the means of texts lie apart, less what chance explains.
+double SpreadOf(const std::vector<Signs>& texts, const LanguageProfile::Data& data) {
+  double excess = 0;
+  for (const Signs& text : texts) {
+    // Without a spread a score has a variance of 1.
+    const double score = ScoreOf(text, data);
+    const auto n = static_cast<double>(text.signs.size() - 2);
+    excess += (score * score - 1) * data.deviation * data.deviation / n;
+  }
+  return std::sqrt(std::max(0.0, excess / static_cast<double>(texts.size())));
 }
 
 // Fills `data` from counts of triples, but for the threshold.
@@ -150,16 +163,19 @@ Result<LanguageProfile> LanguageProfile::Train(std::span<const std::string> text
   }
   LanguageProfile profile;
   Learn(counts, profile.data_);
-  std::vector<double> scores;
+  std::vector<Signs> known;
   for (const std::string& text : calibration) {
-    const Signs signs = SignsOf(text);
-    if (signs.latin >= kLanguageLettersMin) scores.push_back(ScoreOf(signs, profile.data_));
+    Signs signs = SignsOf(text);
+    if (signs.latin >= kLanguageLettersMin) known.push_back(std::move(signs));
   }
-  if (scores.size() < kCalibrationMin) {
+  if (known.size() < kCalibrationMin) {
     return Fail(Code::kInvalidArgument,
                 "expected at least {} texts of {} letters to calibrate the language with, got {}",
-                kCalibrationMin, kLanguageLettersMin, scores.size());
+                kCalibrationMin, kLanguageLettersMin, known.size());
   }
+  profile.data_.spread = SpreadOf(known, profile.data_);
+  std::vector<double> scores;
+  for (const Signs& signs : known) scores.push_back(ScoreOf(signs, profile.data_));
   std::sort(scores.begin(), scores.end());
   profile.data_.threshold =
       scores[static_cast<std::size_t>(foreign_rate * static_cast<double>(scores.size()))];
@@ -184,8 +200,9 @@ Result<LanguageProfile> LanguageProfile::Restore(Data data) {
                 data.steps.size());
   }
   if (!std::isfinite(data.mean) || !std::isfinite(data.threshold) || !(data.deviation > 0) ||
-      !std::isfinite(data.deviation)) {
-    return Fail(Code::kInvalidArgument, "expected finite numbers and a positive deviation");
+      !std::isfinite(data.deviation) || !(data.spread >= 0) || !std::isfinite(data.spread)) {
+    return Fail(Code::kInvalidArgument,
+                "expected finite numbers, a positive deviation and a spread of at least 0");
   }
   LanguageProfile profile;
   profile.data_ = std::move(data);

@@ -42,8 +42,10 @@ class LanguageProfile {
                                        double foreign_rate);
 
   LanguageVerdict Judge(std::string_view text) const;
-  // How much likelier or less likely than usual the letters are, in standard errors; 0 for a text
-  // without letters. Reads the first 4,000 bytes.
+  // How much likelier or less likely than usual the letters are, (m - mean) / sqrt(deviation^2 / n
+  // + spread^2) for a mean m of n letters; 0 for a text without letters. Texts differ by more than
+  // chance, so that without the spread every long text would be foreign. Reads the first 4,000
+  // bytes.
   double Score(std::string_view text) const;
 
   // The content of the guard file. Restore: INVALID_ARGUMENT for a wrong size or numbers that are
@@ -51,8 +53,9 @@ class LanguageProfile {
   struct Data {
     std::vector<std::uint8_t> steps;  // [signs^3], of -16 log P, at most 255; empty: no profile
     double mean = 0;                  // of log P over the language's letters
-    double deviation = 1;
-    double threshold = 0;  // scores below are foreign
+    double deviation = 1;             // of a letter's
+    double spread = 0;                // of texts' means beyond chance
+    double threshold = 0;             // scores below are foreign
     bool operator==(const Data&) const = default;
   };
   const Data& data() const { return data_; }

@@ -44,6 +44,36 @@ TEST(Language, KnowsItsOwn) {
   EXPECT_LE(foreign, 40u);  // 1 % is aimed at
 }
 
+// Texts that each have their own few words, as real ones have their topics.
+std::vector<std::string> Topics(std::size_t count, int words, std::uint64_t seed) {
+  const std::vector<std::string> all = English(60, 9);
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < count; ++i) {
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    const std::string& topic = all[(seed >> 33) % all.size()];
+    std::string text;
+    for (int w = 0; w < words; w += 12) text += topic;
+    out.push_back(text);
+  }
+  return out;
+}
+
+TEST(Language, ALongTextOfOneTopicIsNotForeign) {
+  const LanguageProfile profile =
+      LanguageProfile::Train(Topics(400, 120, 1), Topics(400, 120, 2), 0.01).value();
+  EXPECT_GT(profile.data().spread, 0.01);
+  const auto foreign = [](const LanguageProfile& by) {
+    std::size_t count = 0;
+    for (const std::string& text : Topics(300, 600, 3)) {
+      count += by.Judge(text) == LanguageVerdict::kForeign ? 1 : 0;
+    }
+    return count;
+  };
+  LanguageProfile::Data chance_alone = profile.data();
+  chance_alone.spread = 0;
+  EXPECT_LT(2 * foreign(profile), foreign(LanguageProfile::Restore(chance_alone).value()));
+}
+
 TEST(Language, OthersAreForeign) {
   const LanguageProfile profile = Trained();
   for (const char* text :

@@ -1,7 +1,13 @@
 #include "guard/measured_report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/check.h"
+#include "guard/report.h"
 
 namespace garrison {
 namespace {
@@ -77,6 +83,54 @@ ordered_json MeasuredProvenanceJson(const GuardFile& file) {
             {"false_alarms_per_conversation", model.conversation_false_alarms},
             {"false_alarms_per_turn", model.turn_false_alarms}}},
           {"evidence", ordered_json::parse(model.evidence)}};
+}
+
+std::string MeasuredReportJson(std::span<const TurnReport> compat, const Summary& summary,
+                               std::span<const MeasuredTurn> turns, const GuardFile& file) {
+  CHECK(compat.size() == turns.size());
+  ordered_json list = ordered_json::array();
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    ordered_json turn = TurnJson(compat[i]);
+    turn["measured"] = MeasuredTurnJson(turns[i], file.model());
+    list.push_back(std::move(turn));
+  }
+  const ordered_json root = {{"turns", std::move(list)},
+                             {"summary", SummaryJson(summary)},
+                             {"measured", MeasuredProvenanceJson(file)}};
+  return root.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string MeasuredTable(std::span<const MeasuredTurn> turns, const GuardFile& file) {
+  const auto percent = [](const std::optional<SideScore>& side) {
+    return side ? fmt::format("{:.1f} %", 100 * side->probability) : std::string("-");
+  };
+  const auto window = [](const std::optional<SideScore>& side) {
+    return side ? fmt::format("{}+{} of {}", side->window.begin, side->window.size, side->windows)
+                : std::string("-");
+  };
+  const auto nearest = [](const std::optional<SideScore>& side) {
+    return side && !side->nearest.set.empty() ? std::string(side->nearest.set) : std::string("-");
+  };
+  constexpr const char* kLine =
+      "{:>4}  {:>8}  {:>8}  {:>8}  {:>8}  {:>6}  {:<16} {:<16} {:<12} {}\n";
+  std::string out = fmt::format(kLine, "Turn", "P_user", "P_reply", "T_syc", "evidence", "S",
+                                "status", "reply's window", "like", "action");
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const MeasuredTurn& turn = turns[i];
+    const MeasuredScores& scores = turn.scores;
+    out +=
+        fmt::format(kLine, i + 1, percent(scores.user), percent(scores.reply),
+                    scores.toxic_sycophancy ? fmt::format("{:.4f}", *scores.toxic_sycophancy) : "-",
+                    fmt::format("{:.2f}", scores.evidence),
+                    turn.alarm ? fmt::format("{:.2f}", turn.alarm->sum) : "-", MeasuredStatus(turn),
+                    window(scores.reply), nearest(scores.reply), ActionName(turn.action));
+  }
+  const MeasuredModel& model = file.model();
+  return out + fmt::format(
+                   "alarm above S {:.2f} ({} per ordinary conversation), suspicious above "
+                   "{:.2f} (per turn {}), guard {}\n",
+                   model.alarm.threshold, model.conversation_false_alarms, model.turn_threshold,
+                   model.turn_false_alarms, file.hash().substr(0, 12));
 }
 
 ordered_json ScoredDialogueJson(const std::string& id, const std::vector<MeasuredTurn>& turns) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "guard/guard_file.h"
 #include "guard/measured.h"
+#include "guard/turn_report.h"
 
 namespace garrison {
 
@@ -16,6 +18,15 @@ nlohmann::ordered_json MeasuredTurnJson(const MeasuredTurn& turn, const Measured
 // {"model", "model_revision", "guard": hash, "language", "alarm": thresholds and rates,
 // "evidence"}.
 nlohmann::ordered_json MeasuredProvenanceJson(const GuardFile& file);
+
+// The report of `garrison guard check` in measured mode: that of the compatible mode, in which each
+// turn has a `measured` too, and the root the provenance of these. Both lists are of the same
+// turns.
+std::string MeasuredReportJson(std::span<const TurnReport> compat, const Summary& summary,
+                               std::span<const MeasuredTurn> turns, const GuardFile& file);
+
+// Aligned columns, then the thresholds in a line.
+std::string MeasuredTable(std::span<const MeasuredTurn> turns, const GuardFile& file);
 
 // A line of `garrison guard score`: docs/formats/guard-data.md.
 nlohmann::ordered_json ScoredDialogueJson(const std::string& id,
