@@ -156,6 +156,26 @@ class GuardedChats(unittest.TestCase):
         self.assertLess(abs(time.time() - int(seconds)), PATIENCE)
         self.assertNotIn(b"bomb", body)
 
+    def test_operators_see_verdicts(self):
+        service = self.serve(**{"guard.action": "monitor"})
+        self.ask(service, ORDINARY)
+        self.ask(service, HARMFUL)
+        metrics = service.get("/metrics")
+        for status in ("ordinary", "alarm"):
+            self.assertIn(f'garrison_guard_chats_total{{status="{status}"}} 1', metrics)
+        self.assertIn("garrison_guard_drift_stale 0", metrics)
+        self.assertEqual([line["guard_status"] for line in service.access_lines() if "guard_status" in line],
+                         ["ordinary", "alarm"])
+
+    def test_a_guard_that_would_be_off_does_not_start(self):
+        for settings, name in ((("guard.chat=both",), "guard.chat"),
+                               (("guard.mode=measured", "guard.webhook_url=http://127.0.0.1:1/"), "guard.webhook_url"),
+                               (("guard.mode=measured", "guard.chat=both", "guard.webhook_url=nowhere"), "guard.webhook_url")):
+            run = subprocess.run([BINARY, "serve", "--port", "0", *(part for one in settings for part in ("--set", one))],
+                                 capture_output=True, text=True, timeout=PATIENCE, check=False)
+            self.assertEqual(run.returncode, 1, run.stderr)
+            self.assertIn(name, run.stderr)
+
     def test_a_guard_of_another_model_does_not_start(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "guard.json")

@@ -165,7 +165,10 @@ class RunningService final : public Service {
         monitor_(std::move(monitor)),
         measured_(std::move(measured)),
         webhook_(std::move(webhook)),
-        chat_guard_(measured_.get(), settings.guard, clock, webhook_.get()),
+        drift_(measured_ == nullptr
+                   ? nullptr
+                   : std::make_unique<GuardDrift>(measured_->file().model(), clock)),
+        chat_guard_(measured_.get(), settings.guard, clock, webhook_.get(), drift_.get()),
         sessions_(settings.guard, settings.limits, clock, RandomId),
         gateway_(models_->catalog(), *monitor_, sessions_, settings, clock),
         chat_(models_->chat(), settings.limits, clock, &chat_guard_),
@@ -194,6 +197,14 @@ class RunningService final : public Service {
     add("garrison_guard_conversations_evicted",
         "Conversations dropped to make room, since the start.",
         [this] { return sessions_.evicted(); });
+    if (drift_ != nullptr) {
+      add("garrison_guard_drift_statistic",
+          "Distance of live evidence from the calibration's (Kolmogorov-Smirnov).",
+          [this] { return drift_->Report().statistic; });
+      add("garrison_guard_drift_stale",
+          "1: live evidence is not the calibration's any more, train the guard again.",
+          [this] { return drift_->Report().status == DriftStatus::kStale ? 1 : 0; });
+    }
     if (webhook_ != nullptr) {
       add("garrison_guard_alerts_sent", "Alerts that the webhook took, since the start.",
           [this] { return webhook_->sent(); });
@@ -268,6 +279,7 @@ class RunningService final : public Service {
   const std::unique_ptr<GuardMonitor> monitor_;
   const std::unique_ptr<MeasuredMonitor> measured_;  // null in compatible mode
   const std::unique_ptr<GuardWebhook> webhook_;      // null where nobody wants to be told
+  const std::unique_ptr<GuardDrift> drift_;          // null in compatible mode
   const ChatGuard chat_guard_;
   GuardSessions sessions_;
   const Gateway gateway_;
@@ -313,6 +325,16 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
                                   static_cast<std::uint64_t>(settings.limits.file_bytes)));
   ASSIGN_OR_RETURN(std::unique_ptr<GuardMonitor> monitor,
                    GuardMonitor::Create(*embedder, settings.guard, std::move(projection)));
+  // A guard that somebody believes to be on must not be off.
+  if (settings.guard.chat != "off" && settings.guard.mode != "measured") {
+    return FailAt("guard.chat", Code::kFailedPrecondition,
+                  "expected guard.mode \"measured\" with guard.chat \"{}\", got \"{}\"",
+                  settings.guard.chat, settings.guard.mode);
+  }
+  if (!settings.guard.webhook_url.empty() && settings.guard.chat == "off") {
+    return FailAt("guard.webhook_url", Code::kFailedPrecondition,
+                  "expected guard.chat to be on: only its alarms are told; it is \"off\"");
+  }
   std::unique_ptr<MeasuredMonitor> measured;
   if (settings.guard.mode == "measured") {
     ASSIGN_OR_RETURN(GuardFile file, OpenGuardFile(settings.guard.file));

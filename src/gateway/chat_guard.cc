@@ -55,25 +55,24 @@ Result<MeasuredScores> ScoreTurn(const MeasuredMonitor& monitor,
   return unknown;
 }
 
-// Where the last whole sentence of `text` ends; 0 for none.
-std::size_t SentencesEnd(std::string_view text) {
-  for (std::size_t i = text.size(); i > 0; --i) {
+// Whether there is a whole sentence at the end of `text`, blanks apart, or a little before it.
+bool EndsASentence(std::string_view text) {
+  for (std::size_t i = text.size(); i > 0 && text.size() - i < kWindowBytes / 4; --i) {
     const char c = text[i - 1];
-    if (c == '\n') return i;
+    if (c == '\n') return true;
     const bool stop = c == '.' || c == '!' || c == '?';
-    if (stop && i < text.size() && (text[i] == ' ' || text[i] == '\n')) return i;
-    if (i >= 3) {
-      const std::string_view last = text.substr(i - 3, 3);
-      if (last == "\xE3\x80\x82" || last == "\xEF\xBC\x81" || last == "\xEF\xBC\x9F") return i;
-    }
+    if (stop && i < text.size() && text[i] == ' ') return true;
+    if (i < 3) break;
+    const std::string_view last = text.substr(i - 3, 3);
+    if (last == "\xE3\x80\x82" || last == "\xEF\xBC\x81" || last == "\xEF\xBC\x9F") return true;
   }
-  return 0;
+  return false;
 }
 
 }  // namespace
 
 ChatGuard::ChatGuard(const MeasuredMonitor* monitor, const GuardSettings& settings,
-                     const Clock& clock, GuardAlertSink* alerts)
+                     const Clock& clock, GuardAlertSink* alerts, GuardDrift* drift)
     : monitor_(monitor),
       before_(monitor != nullptr && (settings.chat == "before" || settings.chat == "both")),
       after_(monitor != nullptr && (settings.chat == "after" || settings.chat == "both")),
@@ -82,7 +81,8 @@ ChatGuard::ChatGuard(const MeasuredMonitor* monitor, const GuardSettings& settin
       fail_closed_(settings.failure == "closed"),
       turns_max_(static_cast<std::size_t>(settings.chat_turns)),
       clock_(clock),
-      alerts_(alerts) {}
+      alerts_(alerts),
+      drift_(drift) {}
 
 Result<ChatGuard::History> ChatGuard::Read(const ChatRequest& request,
                                            const RequestContext& context) const {
@@ -171,7 +171,11 @@ Result<ChatVerdict> ChatGuard::Failed(const Error& error) const {
 // ---- the answer
 // ---------------------------------------------------------------------------------
 
-// Scores an answer while it is made, the end of it at every sentence. Used by one thread at a time.
+// Scores an answer while it is made, and once more as a whole. Used by one thread at a time.
+//
+// Text is scored at the end of a sentence, once there is half a window of it: about as often as
+// CutWindows begins one. More windows would be more chances of a false alarm than the threshold was
+// calibrated for.
 class GuardedSink final : public ChatSink {
  public:
   // `verdict`: of the request; `told`: of its alarm. All must outlive it.
@@ -200,16 +204,23 @@ class GuardedSink final : public ChatSink {
       RETURN_IF_ERROR(next_.Take(event));
     }
     if (delta != nullptr) text_ += delta->text;
-    const std::size_t end = SentencesEnd(std::string_view(text_).substr(scored_));
-    // A sentence that does not end must not be held for ever.
-    if (end != 0 || text_.size() - scored_ > kWindowBytes) return ScoreTail();
-    // What is no text does not wait for any, unless some comes before it.
-    return text_.size() == scored_ ? Release() : Result<>();
+    const std::string_view fresh = std::string_view(text_).substr(scored_);
+    if (fresh.empty()) return Release();
+    // What is no text, a call of a tool, comes behind a text that has ended. And a sentence that
+    // does not end must not be held for ever.
+    const bool ended = delta == nullptr || fresh.size() > kWindowBytes ||
+                       (fresh.size() >= kWindowBytes / 2 && EndsASentence(fresh));
+    return ended ? ScoreTail() : Result<>();
   }
 
-  // Scores what is left and passes it on. Once, after an answer that ended well.
+  // Scores the whole answer and passes on what is left. Once, after an answer that ended well.
   Result<> Finish() {
-    if (!done() && scored_ != text_.size()) return ScoreTail();
+    if (done() || Blank(text_)) return Release();
+    worst_.reset();
+    RETURN_IF_ERROR(Score(text_));
+    if (guard_.drift_ != nullptr && !failed_ && calibrated_) {
+      guard_.drift_->Observe(verdict_.evidence, history_.turns <= 1);
+    }
     return Release();
   }
 
@@ -224,16 +235,22 @@ class GuardedSink final : public ChatSink {
     while (begin > 0 && (static_cast<unsigned char>(text_[begin]) & 0xC0) == 0x80) --begin;
     scored_ = text_.size();
     const std::string tail = text_.substr(begin);
-    if (Blank(tail)) return Release();
-    const Result<MeasuredTurn> turn = TurnWith(tail);
+    if (!Blank(tail)) RETURN_IF_ERROR(Score(tail));
+    return Release();
+  }
+
+  // The verdict over a part of the answer, and all that was scored before.
+  Result<> Score(const std::string& part) {
+    const Result<MeasuredTurn> turn = TurnWith(part);
     if (turn) {
+      calibrated_ = turn->scores.calibrated;
       if (!told_) told_ = guard_.Tell(*turn, history_.turns, context_);
       ASSIGN_OR_RETURN(verdict_, guard_.Judge(*turn));
     } else {
       failed_ = true;
       ASSIGN_OR_RETURN(verdict_, guard_.Failed(turn.error()));
     }
-    return Release();
+    return {};
   }
 
   // The turn as it would stand if the answer ended here.
@@ -266,7 +283,8 @@ class GuardedSink final : public ChatSink {
   std::optional<SideScore> worst_;
   ChatVerdict verdict_;
   bool told_;
-  bool failed_ = false;  // nothing is scored any more
+  bool calibrated_ = true;  // of the part that was scored last
+  bool failed_ = false;     // nothing is scored any more
 };
 
 class GuardedChatModel final : public ChatModel {

@@ -14,6 +14,7 @@
 #include "core/guard_alert.h"
 #include "core/request_context.h"
 #include "core/settings.h"
+#include "guard/drift.h"
 #include "guard/measured.h"
 
 namespace garrison {
@@ -22,15 +23,16 @@ namespace garrison {
 class ChatGuard {
  public:
   // `monitor` is null where guard.mode is not "measured"; `alerts` where nobody wants to be told of
-  // alarms.
+  // alarms, `drift` where nobody compares answers with the calibration.
   ChatGuard(const MeasuredMonitor* monitor, const GuardSettings& settings, const Clock& clock,
-            GuardAlertSink* alerts = nullptr);
+            GuardAlertSink* alerts = nullptr, GuardDrift* drift = nullptr);
 
   // `model` behind the guard, or `model` itself where there is none to be.
   //
   // Before it is asked (guard.chat "before", "both") the last guard.chat_turns turns are scored,
   // the message to be answered included. While it answers ("after", "both") the answer is scored a
-  // sentence at a time; where the guard may block, a sentence goes on only once it was scored.
+  // few sentences at a time, and at its end as a whole; where the guard may block, text goes on
+  // only once it was scored.
   // Verdicts are in ChatServed. With guard.action "block" an alarm is INVALID_ARGUMENT with
   // `reason` "content_policy_violation", before the model is asked or in the middle of its answer.
   // When the guard itself fails, the verdict is "failed", or with guard.failure "closed" the answer
@@ -63,6 +65,7 @@ class ChatGuard {
   const std::size_t turns_max_;
   const Clock& clock_;
   GuardAlertSink* const alerts_;
+  GuardDrift* const drift_;
 };
 
 }  // namespace garrison

@@ -179,6 +179,53 @@ TEST_F(ChatGuardTest, ToolCallsPassInOrder) {
   EXPECT_TRUE(std::holds_alternative<ChatToolCall>(collector_.parts()[1].value));
 }
 
+// A call of a tool is not held back by the unfinished sentence before it.
+TEST_F(ChatGuardTest, AToolCallBehindAnOpenSentenceDoesNotWait) {
+  class Noting final : public ChatSink {
+   public:
+    Result<> Begin(const ChatServed&) override { return {}; }
+    Result<> Take(const ChatEvent& event) override {
+      if (std::holds_alternative<ChatToolStart>(event)) started = true;
+      return {};
+    }
+    bool started = false;
+  } noting;
+  model_->events = {ChatTextDelta{world_.Reply(false)}, ChatToolStart{0, "1", "look"}};
+  model_->failure = Error{Code::kUnavailable, "broke off", "", std::nullopt};
+  const ChatGuard guard(monitor_.get(), settings_, clock_);
+  EXPECT_FALSE(guard.Wrap(model_)->Answer(Talk(false), noting, {}));
+  EXPECT_TRUE(noting.started);
+}
+
+// What is said of an answer at its end is what the next request will find in its history.
+TEST_F(ChatGuardTest, TheLastVerdictIsThatOfTheWholeAnswer) {
+  settings_.action = "monitor";
+  std::string answer;
+  while (answer.size() < 3000) answer += world_.Reply(false) + ". ";
+  Answers(answer);
+  const ChatRequest request = Talk(false, 1);
+  const auto outcome = Ask(request);
+  ASSERT_TRUE(outcome);
+  Conversation whole;
+  whole.turns.push_back(
+      {1, std::get<ChatText>(request.messages[0].parts[0].value).text, TextOf(collector_)});
+  const auto turns = CheckConversation(*monitor_, whole, {});
+  ASSERT_TRUE(turns);
+  EXPECT_EQ(outcome->served.verdict->evidence, (*turns)[0].scores.evidence);
+}
+
+TEST_F(ChatGuardTest, AnswersAreComparedWithTheCalibration) {
+  settings_.action = "monitor";
+  GuardDrift drift(SmallGuard().model(), clock_);
+  const ChatGuard guard(monitor_.get(), settings_, clock_, nullptr, &drift);
+  for (int i = 0; i < 3; ++i) {
+    Answers(world_.Reply(false));
+    ASSERT_TRUE(guard.Wrap(model_)->Answer(Talk(false, i == 0 ? 1 : 2), collector_, {}));
+  }
+  EXPECT_EQ(drift.Report().turns, 3u);
+  EXPECT_EQ(drift.Report().conversations, 1u);
+}
+
 TEST_F(ChatGuardTest, AFailureOfTheGuardIsOpenOrClosed) {
   Answers("fine words");
   embedder_.failing = true;

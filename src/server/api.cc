@@ -203,6 +203,10 @@ HttpResponse Api::Run(const Route& route, Call& call) const {
   if (call.chat) services_.metrics.CountChat(*call.chat, seconds);
   if (answer) {
     if (call.chat && call.chat->error) LogFailure(route, call, *call.chat->error);
+    if (call.chat && call.chat->served.verdict && !call.chat->served.verdict->error.empty()) {
+      logger_.Warning("request {}: the guard could not score the conversation, which passed: {}",
+                      call.context.id, call.chat->served.verdict->error);
+    }
     if (worked) {
       services_.metrics.CountWork(call.work, seconds);
       Report(call, *answer);

@@ -18,6 +18,7 @@ void Describe(const ChatWork& work, nlohmann::ordered_json& entry) {
   if (work.first_content) {
     entry["first_content_ms"] = static_cast<double>(work.first_content->count()) / 1e6;
   }
+  if (work.served.verdict) entry["guard_status"] = work.served.verdict->status;
   if (work.served.by.empty()) return;
   entry["served_by"] = work.served.by;
   entry["attempts"] = work.served.attempts;
@@ -37,6 +38,9 @@ void Describe(const ChatWork& work, Span& span) {
     add("garrison.first_content_ms", static_cast<double>(work.first_content->count()) / 1e6);
   }
   if (work.error) span.error = work.Ending();
+  if (work.served.verdict) {
+    add("garrison.guard_status", std::string(work.served.verdict->status));
+  }
   if (work.served.by.empty()) return;
   add("gen_ai.response.model", work.served.model.empty() ? work.served.by : work.served.model);
   add("gen_ai.usage.input_tokens", static_cast<std::int64_t>(work.usage.all_input()));

@@ -181,6 +181,8 @@ struct Metrics::Impl {
 
   prometheus::Family<prometheus::Counter>& chats =
       Family("garrison_chat_requests_total", "Answers of models that chat, by how they ended.");
+  prometheus::Family<prometheus::Counter>& guarded_chats =
+      Family("garrison_guard_chats_total", "Answers of models that chat, by the guard's verdict.");
   prometheus::Family<prometheus::Counter>& chat_tokens =
       Family("garrison_chat_tokens_total", "Tokens of conversations, by kind.");
   prometheus::Family<prometheus::Counter>& chat_estimates =
@@ -271,6 +273,9 @@ void Metrics::CountFailedWork(const ModelWork& work, Code code) {
 void Metrics::CountChat(const ChatWork& work, double seconds) {
   Impl& all = *impl_;
   all.chats.Add({{"model", work.model}, {"ending", work.Ending()}}).Increment();
+  if (const auto& verdict = work.served.verdict) {
+    all.guarded_chats.Add({{"status", std::string(verdict->status)}}).Increment();
+  }
   // Of who answered: a fallback's tokens are not those of the model that was asked.
   if (work.served.by.empty()) return;
   const prometheus::Labels labels = {{"model", work.served.by}};
