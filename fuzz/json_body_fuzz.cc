@@ -45,6 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Take(DecodeOpenAiEmbeddings(*body), [](const auto& call) { CheckInputs(call.request.inputs); });
   Take(DecodeOpenAiModerations(*body), [&](const auto& call) { some(call.texts); });
   Take(DecodeSafetyRequest(*body), [](const auto&) {});
+  Take(DecodeSafetyBatch(*body), [](const auto&) {});
   Take(DecodeTeiEmbed(*body), [](const auto& call) { CheckInputs(call.request.inputs); });
   Take(DecodeTeiRerank(*body), [&](const auto& call) { some(call.request.documents); });
   Take(DecodeTeiPredict(*body), [&](const auto& call) { some(call.inputs); });

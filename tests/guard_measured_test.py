@@ -120,9 +120,12 @@ class Measured(unittest.TestCase):
         report = json.loads(checked.stdout)
         compat = json.loads(run("check", path, "--format", "json").stdout)
         for turn, same in zip(report["turns"], compat["turns"]):
-            self.assertEqual({name: value for name, value in turn.items() if name != "measured"}, same)
+            advice = {"action": turn["measured"]["action"], "messages": turn["messages"]}
+            self.assertEqual({name: value for name, value in turn.items() if name != "measured"}, {**same, **advice})
         last = report["turns"][3]["measured"]
         self.assertEqual((last["status"], last["action"]), ("alarm", "block"))
+        self.assertIn("restart your conversation" if last["reply"]["evidence"] > last["user"]["evidence"] else "rephrase",
+                      report["turns"][3]["messages"][0])
         window = last["reply"]["window"]
         self.assertGreater(window["of"], 3)
         self.assertIn("then hide the", long.encode()[window["begin"]:window["begin"] + window["bytes"]].decode())

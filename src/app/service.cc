@@ -22,6 +22,7 @@
 #include "gateway/keys.h"
 #include "guard/guard_file.h"
 #include "guard/measured.h"
+#include "guard/memory_conversations.h"
 #include "guard/monitor.h"
 #include "guard/projection.h"
 #include "guard/sessions.h"
@@ -32,6 +33,7 @@
 #include "server/grpc_server.h"
 #include "server/metrics.h"
 #include "server/webhook.h"
+#include "storage/database_conversations.h"
 
 namespace garrison {
 namespace {
@@ -102,6 +104,15 @@ Result<KeyRing> LoadKeys(const ServerSettings& server) {
   return ring;
 }
 
+std::unique_ptr<ConversationStore> MakeConversations(const Settings& settings, const Clock& clock,
+                                                     Logger& logger) {
+  const auto most = static_cast<std::size_t>(settings.guard.conversations);
+  const std::string place = GuardStorePlace(settings);
+  if (place.empty()) return std::make_unique<MemoryConversations>(most, clock);
+  return std::make_unique<DatabaseConversations>(
+      DatabaseConversationsOptions{.place = place, .conversations = most}, clock, logger);
+}
+
 std::chrono::milliseconds Ms(std::int64_t value) { return std::chrono::milliseconds(value); }
 
 // What both front ends have: HttpServerOptions, GrpcServerOptions.
@@ -169,8 +180,11 @@ class RunningService final : public Service {
                    ? nullptr
                    : std::make_unique<GuardDrift>(measured_->file().model(), clock)),
         chat_guard_(measured_.get(), settings.guard, clock, webhook_.get(), drift_.get()),
-        sessions_(settings.guard, settings.limits, clock, RandomId),
-        gateway_(models_->catalog(), *monitor_, sessions_, settings, clock),
+        conversations_(MakeConversations(settings, clock, logger)),
+        sessions_(settings.guard, settings.limits, monitor_->provenance(), *conversations_, clock,
+                  RandomId, measured_.get()),
+        gateway_(models_->catalog(), *monitor_, sessions_, settings, clock,
+                 {.measured = measured_.get(), .drift = drift_.get(), .alerts = webhook_.get()}),
         chat_(models_->chat(), settings.limits, clock, &chat_guard_),
         access_(settings.server, std::make_shared<const KeyRing>(std::move(keys)), clock),
         access_log_(std::move(access_log)),
@@ -193,10 +207,12 @@ class RunningService final : public Service {
     const auto add = [this](const char* name, const char* help, auto read) {
       metrics_->AddGauge(name, help, [read] { return static_cast<double>(read()); });
     };
-    add("garrison_guard_conversations", "Conversations held.", [this] { return sessions_.size(); });
+    add("garrison_guard_conversations",
+        "Conversations held; in a database, when they were last counted.",
+        [this] { return conversations_->stats().conversations; });
     add("garrison_guard_conversations_evicted",
         "Conversations dropped to make room, since the start.",
-        [this] { return sessions_.evicted(); });
+        [this] { return conversations_->stats().evicted; });
     if (drift_ != nullptr) {
       add("garrison_guard_drift_statistic",
           "Distance of live evidence from the calibration's (Kolmogorov-Smirnov).",
@@ -213,7 +229,21 @@ class RunningService final : public Service {
     }
     add("garrison_guard_conversations_expired",
         "Conversations unused for their time to live, since the start.",
-        [this] { return sessions_.expired(); });
+        [this] { return conversations_->stats().expired; });
+    add("garrison_guard_store_answers",
+        "Whether what keeps the conversations answers: 1, or 0 while it does not.",
+        [this] { return conversations_->stats().answers ? 1 : 0; });
+    const auto count = [this](const char* name, const char* help, auto read) {
+      metrics_->AddCounter(name, help, [read] { return static_cast<double>(read()); });
+    };
+    count("garrison_guard_store_failures_total", "Failures of the conversations' database.",
+          [this] { return conversations_->stats().failures; });
+    count("garrison_guard_conflicts_total",
+          "Turns taken again because another request changed the conversation first.",
+          [this] { return sessions_.conflicts(); });
+    count("garrison_guard_turns_repeated_total",
+          "Turns answered again under their idempotency key.",
+          [this] { return sessions_.repeats(); });
     add("garrison_connections_open", "Open connections.",
         [this] { return Stats().connections_open; });
     add("garrison_connections_refused",
@@ -281,6 +311,7 @@ class RunningService final : public Service {
   const std::unique_ptr<GuardWebhook> webhook_;      // null where nobody wants to be told
   const std::unique_ptr<GuardDrift> drift_;          // null in compatible mode
   const ChatGuard chat_guard_;
+  const std::unique_ptr<ConversationStore> conversations_;
   GuardSessions sessions_;
   const Gateway gateway_;
   const ChatGateway chat_;
@@ -330,10 +361,6 @@ Result<std::unique_ptr<Service>> Service::Start(const Settings& settings, const 
     return FailAt("guard.chat", Code::kFailedPrecondition,
                   "expected guard.mode \"measured\" with guard.chat \"{}\", got \"{}\"",
                   settings.guard.chat, settings.guard.mode);
-  }
-  if (!settings.guard.webhook_url.empty() && settings.guard.chat == "off") {
-    return FailAt("guard.webhook_url", Code::kFailedPrecondition,
-                  "expected guard.chat to be on: only its alarms are told; it is \"off\"");
   }
   std::unique_ptr<MeasuredMonitor> measured;
   if (settings.guard.mode == "measured") {

@@ -221,6 +221,25 @@ void VisitGuard(GuardSettings& s, const Visitor& visit) {
           "Conversations kept; the one unused for longest is dropped");
   Integer(visit, "guard.conversation_ttl_s", s.conversation_ttl_s, 1, 366 * 24 * 3600,
           "Seconds an unused conversation is kept");
+  Text(visit, "guard.store", s.store,
+       "Where conversations are kept: memory; sqlite:FILE, over restarts and for all services that "
+       "name the file; postgres, the one of database.url, for services on several machines");
+}
+
+constexpr std::string_view kSqliteStore = "sqlite:";
+
+Result<> CheckGuardStore(const Settings& settings) {
+  const std::string_view store = settings.guard.store;
+  if (store == "memory") return {};
+  if (store == "postgres") {
+    if (!settings.database.url.empty()) return {};
+    return FailAt("guard.store", Code::kInvalidArgument,
+                  "postgres is the database of database.url, which is not set");
+  }
+  if (store.starts_with(kSqliteStore) && store.size() > kSqliteStore.size()) return {};
+  return FailAt("guard.store", Code::kInvalidArgument,
+                "expected memory, sqlite:FILE or postgres (the database of database.url), got "
+                "something else");
 }
 
 void VisitTracing(TracingSettings& s, const Visitor& visit) {
@@ -396,7 +415,15 @@ Result<> CheckSettings(const Settings& settings) {
                   "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, got something else; a "
                   "SQLite file belongs into cache.file");
   }
+  RETURN_IF_ERROR(CheckGuardStore(settings));
   return CheckProviderSettings(settings.providers);
+}
+
+std::string GuardStorePlace(const Settings& settings) {
+  const std::string& store = settings.guard.store;
+  if (store == "memory") return "";
+  if (store == "postgres") return settings.database.url;
+  return store.substr(kSqliteStore.size());
 }
 
 Result<> CheckServing(const ServerSettings& server) {

@@ -107,6 +107,7 @@ struct GuardSettings {
   double toxicity_threshold = 0.5;
   std::int64_t conversations = 10'000;
   std::int64_t conversation_ttl_s = 3600;
+  std::string store = "memory";
 };
 
 struct LogSettings {
@@ -194,6 +195,10 @@ std::string FormatSetting(const SettingField& field);
 
 // engine.long_input and engine.truncation_side as models take them.
 LongInput LongInputOf(const EngineSettings& engine);
+
+// The database of guard.store as OpenDatabase takes it, for settings that CheckSettings accepts;
+// empty: memory.
+std::string GuardStorePlace(const Settings& settings);
 
 // Checks that span several settings: both TLS files or none, client certificates with TLS.
 // INVALID_ARGUMENT.

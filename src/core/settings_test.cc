@@ -154,5 +154,20 @@ TEST(ChatSettings, WhatGoesTogetherIsChecked) {
   EXPECT_EQ(where([](ProviderSettings& s) { s.chat.max_tokens_limit = 1023; }), "chat.max_tokens");
 }
 
+TEST(Settings, ConversationsAreKeptWhereThatCanBe) {
+  Settings settings;
+  EXPECT_EQ(GuardStorePlace(settings), "");
+  for (const char* wrong : {"", "sqlite", "sqlite:", "file.db", "postgres://host/db", "postgres"}) {
+    settings.guard.store = wrong;
+    EXPECT_EQ(CheckSettings(settings).error().where, "guard.store") << wrong;
+  }
+  settings.database.url = "postgres://host/db";
+  EXPECT_TRUE(CheckSettings(settings));
+  EXPECT_EQ(GuardStorePlace(settings), "postgres://host/db");
+  settings.guard.store = "sqlite:/var/lib/conversations.db";
+  EXPECT_TRUE(CheckSettings(settings));
+  EXPECT_EQ(GuardStorePlace(settings), "/var/lib/conversations.db");
+}
+
 }  // namespace
 }  // namespace garrison

@@ -37,11 +37,6 @@ std::vector<Turn> TurnsOf(const ChatRequest& request) {
   return turns;
 }
 
-// Which side is to be spoken to.
-bool ByUser(const MeasuredScores& scores) {
-  return scores.user && (!scores.reply || scores.user->evidence >= scores.reply->evidence);
-}
-
 // A text in which the embedder finds nothing to read is nothing that was calibrated for, rather
 // than a failure of the guard.
 Result<MeasuredScores> ScoreTurn(const MeasuredMonitor& monitor,
@@ -112,15 +107,10 @@ Result<ChatGuard::History> ChatGuard::Read(const ChatRequest& request,
 }
 
 Result<ChatVerdict> ChatGuard::Judge(const MeasuredTurn& turn) const {
-  const bool alarm = turn.alarm && turn.alarm->on;
-  const char* const advice =
-      ByUser(turn.scores)
-          ? "User Policy Violation Warning: the messages of this conversation add up to more risk "
-            "than is allowed. Please rephrase, or start a new conversation."
-          : "AI Guardrail Erosion Threshold Exceeded: the model's answers moved away from its safe "
-            "behaviour. Please restart your conversation in a new instance.";
+  const std::vector<std::string> messages = MeasuredMessages(turn);
+  const bool alarm = !messages.empty();
   if (alarm && block_) {
-    Error error{Code::kInvalidArgument, advice, "messages", std::nullopt};
+    Error error{Code::kInvalidArgument, messages.front(), "messages", std::nullopt};
     error.reason = "content_policy_violation";
     return tl::unexpected(std::move(error));
   }
@@ -128,7 +118,7 @@ Result<ChatVerdict> ChatGuard::Judge(const MeasuredTurn& turn) const {
   verdict.evidence = turn.scores.evidence;
   verdict.sum = turn.alarm ? turn.alarm->sum : 0;
   verdict.status = MeasuredStatus(turn);
-  if (alarm && advise_) verdict.advice = advice;
+  if (alarm && advise_) verdict.advice = messages.front();
   return verdict;
 }
 

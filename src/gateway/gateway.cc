@@ -12,13 +12,14 @@
 namespace garrison {
 
 Gateway::Gateway(const ModelCatalog& models, const GuardMonitor& monitor, GuardSessions& sessions,
-                 const Settings& settings, const Clock& clock)
+                 const Settings& settings, const Clock& clock, const GuardParts& parts)
     : models_(models),
       monitor_(monitor),
       sessions_(sessions),
       limits_(settings.limits),
       long_input_(LongInputOf(settings.engine)),
       guard_(settings.guard),
+      parts_(parts),
       clock_(clock) {}
 
 Result<> Gateway::CheckSize(std::size_t size, std::string where) const {
@@ -241,35 +242,6 @@ Result<ModelStatus> Gateway::FindModel(std::string_view name) const {
   }
   return FailAt("model", Code::kNotFound, "there is no model \"{}\"; GET /v1/models lists them",
                 name.substr(0, 100));
-}
-
-Result<SafetyReply> Gateway::CheckSafety(const SafetyRequest& request,
-                                         const RequestContext& context) const {
-  const SteadyTime start = clock_.Now();
-  RETURN_IF_ERROR(context.Check(start));
-  std::optional<std::string> id;
-  if (!request.conversation_id.empty()) {
-    RETURN_IF_ERROR(GuardSessions::CheckId(request.conversation_id));
-    id = request.conversation_id;
-  }
-  RETURN_IF_ERROR(CheckSize(request.user_message.size(), "user_message"));
-  RETURN_IF_ERROR(CheckSize(request.model_message.size(), "model_message"));
-
-  Result<TurnScores> scored = monitor_.Score(request.user_message, request.model_message, context);
-  if (!scored) {
-    Error error = std::move(scored).error();
-    if (error.where == "user" || error.where == "model") error.where += "_message";
-    return tl::unexpected(std::move(error));
-  }
-  const SteadyTime embedded = clock_.Now();
-  ASSIGN_OR_RETURN(SessionStep step, sessions_.Step(id, scored->risk));
-  SafetyReply reply;
-  reply.conversation_id = std::move(step.conversation_id);
-  reply.turn = MakeTurnReport(step.metrics, *scored, guard_);
-  reply.provenance = monitor_.provenance();
-  reply.embed_time = embedded - start;
-  reply.total_time = clock_.Now() - start;
-  return reply;
 }
 
 }  // namespace garrison

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "core/embedder.h"
+#include "core/guard_alert.h"
 #include "core/model_catalog.h"
 #include "core/moderation.h"
 #include "core/request_context.h"
@@ -19,6 +21,8 @@
 #include "core/safety.h"
 #include "core/settings.h"
 #include "core/text_codec.h"
+#include "guard/drift.h"
+#include "guard/measured.h"
 #include "guard/monitor.h"
 #include "guard/sessions.h"
 #include "guard/turn_report.h"
@@ -63,11 +67,20 @@ struct ModerateReply {
 };
 
 struct SafetyReply {
-  std::string conversation_id;
-  TurnReport turn;
+  std::string conversation_id;  // empty: a preview of a conversation that has not begun
+  SessionTurnReport turn;
+  bool repeated = false;  // under its idempotency key it had been answered before
+  bool preview = false;   // it was not taken
   Provenance provenance;
   std::chrono::nanoseconds embed_time{0};
   std::chrono::nanoseconds total_time{0};
+};
+
+// What the guard may have beside the compatible mode; null: it has not.
+struct GuardParts {
+  const MeasuredMonitor* measured = nullptr;  // that of the sessions
+  GuardDrift* drift = nullptr;                // compares live turns with the calibration
+  GuardAlertSink* alerts = nullptr;           // wants to be told of alarms
 };
 
 // Thread-safe. What it is made of must outlive it.
@@ -79,7 +92,7 @@ struct SafetyReply {
 class Gateway {
  public:
   Gateway(const ModelCatalog& models, const GuardMonitor& monitor, GuardSessions& sessions,
-          const Settings& settings, const Clock& clock);
+          const Settings& settings, const Clock& clock, const GuardParts& parts = {});
 
   Result<EmbedReply> Embed(std::string_view model, EmbedRequest request,
                            const LongInputChoice& choice, const RequestContext& context) const;
@@ -107,11 +120,24 @@ class Gateway {
                                           const std::vector<std::vector<std::int32_t>>& ids,
                                           bool skip_special_tokens) const;
 
-  // Scores the next turn of a conversation. INVALID_ARGUMENT names user_message, model_message or
-  // conversation_id; RESOURCE_EXHAUSTED past limits.conversation_turns. A turn that fails leaves
-  // the conversation as it was.
+  // Scores the next turn of a conversation of `context.client`. INVALID_ARGUMENT names
+  // user_message, model_message, conversation_id or idempotency_key; the others are those of
+  // GuardSessions::Step. A turn that fails leaves the conversation as it was.
   Result<SafetyReply> CheckSafety(const SafetyRequest& request,
                                   const RequestContext& context) const;
+  // Several of them, taken in order, with one call of the embedder; what fails leaves the others.
+  // INVALID_ARGUMENT (where: "items") for none or more than half of limits.inputs_per_request.
+  Result<std::vector<Result<SafetyReply>>> CheckSafetyOfAll(
+      const std::vector<SafetyRequest>& requests, const RequestContext& context) const;
+
+  // The conversations of `context.client`; docs/api.md. Errors are those of GuardSessions.
+  Result<SessionState> FindConversation(const std::string& id, const RequestContext& context) const;
+  Result<> EndConversation(const std::string& id, const RequestContext& context) const;
+  Result<SessionState> ImportConversation(const std::string& id, const nlohmann::json& json,
+                                          bool replace, const RequestContext& context) const;
+  const GuardSessions& sessions() const { return sessions_; }
+  // Null in compatible mode.
+  const MeasuredMonitor* measured() const { return parts_.measured; }
 
   // Each text as a first message: the guard's likelihood ("guard/likelihood"), and, where `model`
   // or guard.toxicity_model names a classifier, a category for each of its labels. Only what was
@@ -130,6 +156,14 @@ class Gateway {
   Result<> CheckCount(std::size_t count, const char* where, const char* what) const;
   Result<> CheckEmbed(EmbedRequest& request, const LongInputChoice& choice,
                       const RequestContext& context) const;
+  Result<> CheckTurn(const SafetyRequest& request) const;
+  Result<std::vector<SessionScores>> ScoreTogether(std::span<const SafetyRequest* const> requests,
+                                                   const RequestContext& context) const;
+  std::vector<Result<SessionScores>> ScoreEach(const std::vector<SafetyRequest>& requests,
+                                               const RequestContext& context) const;
+  Result<SafetyReply> TakeTurn(const SafetyRequest& request, const SessionScores& scores,
+                               const RequestContext& context) const;
+  void Tell(const SafetyReply& reply, const RequestContext& context) const;
   LongInput LongInputFor(const LongInputChoice& choice) const;
   LongInput LongInputForPairs(const LongInputChoice& choice) const;
 
@@ -139,6 +173,7 @@ class Gateway {
   const LimitSettings limits_;
   const LongInput long_input_;
   const GuardSettings guard_;
+  const GuardParts parts_;
   const Clock& clock_;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/test_embedder.h"
+#include "guard/memory_conversations.h"
 
 namespace garrison {
 namespace {
@@ -11,7 +12,8 @@ class GatewayTest : public testing::Test {
  protected:
   Gateway Make() {
     monitor_ = GuardMonitor::Create(models_.embedder(), settings_.guard, std::nullopt).value();
-    sessions_ = std::make_unique<GuardSessions>(settings_.guard, settings_.limits, clock_,
+    sessions_ = std::make_unique<GuardSessions>(settings_.guard, settings_.limits,
+                                                monitor_->provenance(), conversations_, clock_,
                                                 [this] { return "id" + std::to_string(++ids_); });
     return Gateway(models_, *monitor_, *sessions_, settings_, clock_);
   }
@@ -25,6 +27,7 @@ class GatewayTest : public testing::Test {
   TestCatalog models_;
   ManualClock clock_;
   std::unique_ptr<GuardMonitor> monitor_;
+  MemoryConversations conversations_{1'000, clock_};
   std::unique_ptr<GuardSessions> sessions_;
   int ids_ = 0;
 };
@@ -72,15 +75,15 @@ TEST_F(GatewayTest, AConversationGoesOnUnderItsId) {
   const auto first = gateway.CheckSafety({"hello", "I am sorry, but I cannot", ""}, {});
   ASSERT_TRUE(first);
   EXPECT_EQ(first->conversation_id, "id1");
-  EXPECT_EQ(first->turn.metrics.turn, 1);
-  EXPECT_EQ(first->turn.metrics.v_model, 0.0);
+  EXPECT_EQ(first->turn.compat.metrics.turn, 1);
+  EXPECT_EQ(first->turn.compat.metrics.v_model, 0.0);
   const auto second = gateway.CheckSafety({"hello", "zzz", "id1"}, {});
   ASSERT_TRUE(second);
-  EXPECT_EQ(second->turn.metrics.turn, 2);
-  EXPECT_EQ(*second->turn.metrics.v_model,
-            *second->turn.metrics.r_model - *first->turn.metrics.r_model);
+  EXPECT_EQ(second->turn.compat.metrics.turn, 2);
+  EXPECT_EQ(*second->turn.compat.metrics.v_model,
+            *second->turn.compat.metrics.r_model - *first->turn.compat.metrics.r_model);
   // Another conversation starts afresh.
-  EXPECT_EQ(gateway.CheckSafety({"a", "b", "other"}, {})->turn.metrics.turn, 1);
+  EXPECT_EQ(gateway.CheckSafety({"a", "b", "other"}, {})->turn.compat.metrics.turn, 1);
 }
 
 TEST_F(GatewayTest, AFailedTurnLeavesTheConversationAsItWas) {
@@ -89,7 +92,7 @@ TEST_F(GatewayTest, AFailedTurnLeavesTheConversationAsItWas) {
   EXPECT_EQ(gateway.CheckSafety({"a", "fail", "c"}, {}).error().code, Code::kInternal);
   EXPECT_EQ(gateway.CheckSafety({"a", "...", "c"}, {}).error().where, "model_message");
   EXPECT_EQ(gateway.CheckSafety({"!", "b", "c"}, {}).error().where, "user_message");
-  EXPECT_EQ(gateway.CheckSafety({"a", "b", "c"}, {})->turn.metrics.turn, 2);
+  EXPECT_EQ(gateway.CheckSafety({"a", "b", "c"}, {})->turn.compat.metrics.turn, 2);
 }
 
 TEST_F(GatewayTest, ABadConversationIdIsRefusedBeforeAnyWork) {

@@ -40,10 +40,15 @@ std::optional<Trend> Alarm::TrendNow(double sigma) const {
 }
 
 Result<Alarm> Alarm::Restore(const State& state) {
-  const bool finite = std::all_of(state.last.begin(), state.last.end(),
-                                  [](double value) { return std::isfinite(value); });
-  if (!finite || !std::isfinite(state.sum) || state.sum < 0) {
-    return Fail(Code::kInvalidArgument, "expected a finite sum of at least 0 and finite evidence");
+  // What a guard file may let a turn count, and a million such turns.
+  constexpr double kEvidenceMax = 1e6;
+  constexpr double kSumMax = 1e13;
+  const bool bounded = std::all_of(state.last.begin(), state.last.end(), [](double value) {
+    return value >= -kEvidenceMax && value <= kEvidenceMax;
+  });
+  if (!bounded || !(state.sum >= 0 && state.sum <= kSumMax)) {
+    return Fail(Code::kInvalidArgument, "expected a sum from 0 to {} and evidence from {} to {}",
+                kSumMax, -kEvidenceMax, kEvidenceMax);
   }
   Alarm alarm;
   alarm.state_ = state;
@@ -104,10 +109,15 @@ std::optional<RobustnessRatio::Value> RobustnessRatio::value(double baseline) co
 }
 
 Result<RobustnessRatio> RobustnessRatio::Restore(const State& state) {
-  for (const double value : {state.turns, state.reply, state.user, state.reply_squares,
-                             state.user_squares, state.products}) {
-    if (!std::isfinite(value) || value < 0) {
-      return Fail(Code::kInvalidArgument, "expected finite sums of at least 0, got {}", value);
+  if (!(state.turns >= 0 && state.turns <= 1e9) || state.turns != std::floor(state.turns)) {
+    return Fail(Code::kInvalidArgument, "expected a number of turns, got {}", state.turns);
+  }
+  // An excess is at most 1.
+  for (const double value :
+       {state.reply, state.user, state.reply_squares, state.user_squares, state.products}) {
+    if (!(value >= 0 && value <= state.turns)) {
+      return Fail(Code::kInvalidArgument, "expected sums from 0 to the {} turns, got {}",
+                  state.turns, value);
     }
   }
   RobustnessRatio ratio;

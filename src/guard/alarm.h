@@ -30,6 +30,8 @@ struct AlarmRule {
 struct Trend {
   double slope = 0;  // per turn, least squares over the last turns
   double z = 0;      // slope over its deviation under pure noise
+
+  bool operator==(const Trend&) const = default;
 };
 
 // A conversation's state; a small value, O(1) per turn. Not synchronised.
@@ -43,6 +45,8 @@ class Alarm {
     bool rose = false;  // it went on with this turn
     // Var(slope) = 12 s^2 / (m (m^2 - 1)) for m turns of noise s; unset before the third turn.
     std::optional<Trend> trend;
+
+    bool operator==(const Step&) const = default;
   };
 
   // INVALID_ARGUMENT and no change unless `evidence` is finite.
@@ -58,7 +62,7 @@ class Alarm {
     bool operator==(const State&) const = default;
   };
   const State& state() const { return state_; }
-  // INVALID_ARGUMENT: a number that Take could not have left.
+  // INVALID_ARGUMENT: a number that Take could not have left under any rule of a guard file.
   static Result<Alarm> Restore(const State& state);
 
  private:
@@ -88,6 +92,8 @@ class RobustnessRatio {
     double log_ratio = 0;
     // 95 %, by the delta method over turns; unset before the second turn.
     std::optional<std::array<double, 2>> interval;
+
+    bool operator==(const Value&) const = default;
   };
   // Unset while the user was never riskier than ordinary: there was nothing to withstand.
   std::optional<Value> value(double baseline) const;
@@ -103,7 +109,7 @@ class RobustnessRatio {
     bool operator==(const State&) const = default;
   };
   const State& state() const { return state_; }
-  // INVALID_ARGUMENT: not finite or negative.
+  // INVALID_ARGUMENT: sums that so many turns could not have.
   static Result<RobustnessRatio> Restore(const State& state);
 
  private:

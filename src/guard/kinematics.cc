@@ -89,6 +89,30 @@ Result<> CheckRisk(std::optional<double> risk, std::string_view name, int turn) 
                 kRiskMax);
 }
 
+constexpr int kTurnsMax = 1'000'000;  // as limits.conversation_turns
+
+Result<> CheckRange(double value, double low, double high, const char* name) {
+  if (value >= low && value <= high) return {};  // not so for NaN
+  return FailAt(name, Code::kInvalidArgument, "expected a number from {} to {}, got {}", low, high,
+                value);
+}
+
+// One side of a state: what has not spoken has no numbers.
+Result<> CheckSide(double r, double v, std::optional<double> c, int turns, const char* r_name,
+                   const char* c_name) {
+  if (!c && (r != 0 || v != 0)) {
+    return FailAt(c_name, Code::kInvalidArgument, "expected a number beside {}, got none", r_name);
+  }
+  if (!c) return {};
+  if (turns == 0) {
+    return FailAt(c_name, Code::kInvalidArgument, "expected none before the first turn, got {}",
+                  *c);
+  }
+  RETURN_IF_ERROR(CheckRange(r, 0, kRiskMax, r_name));
+  RETURN_IF_ERROR(CheckRange(v, -kRiskMax, kRiskMax, "v_model"));
+  return CheckRange(*c, 0, kRiskMax * turns, c_name);
+}
+
 }  // namespace
 
 Result<double> RiskSeverity(std::span<const double> v, std::span<const double> v_safe) {
@@ -174,45 +198,60 @@ Kinematics::Kinematics(const GuardSettings& settings)
   rule_ = *rule;
 }
 
+Result<Kinematics> Kinematics::FromState(const GuardSettings& settings,
+                                         const KinematicsState& state) {
+  RETURN_IF_ERROR(CheckRange(state.turns, 0, kTurnsMax, "turns"));
+  RETURN_IF_ERROR(
+      CheckSide(state.r_model, state.v_model, state.c_model, state.turns, "r_model", "c_model"));
+  RETURN_IF_ERROR(CheckSide(state.r_user, 0, state.c_user, state.turns, "r_user", "c_user"));
+  if (state.turns > 0 && !state.c_model && !state.c_user) {
+    return FailAt("turns", Code::kInvalidArgument, "expected a side that spoke in {} turns",
+                  state.turns);
+  }
+  Kinematics kinematics(settings);
+  kinematics.state_ = state;
+  return kinematics;
+}
+
 double Kinematics::Accumulate(std::optional<double> total, double previous, double now) const {
   if (!total) return now;
   return rule_ == CumulativeRule::kSum ? *total + now : *total + 0.5 * (previous + now);
 }
 
 void Kinematics::StepModel(double r, TurnMetrics& out) {
-  const bool first = !c_model_;
-  const double v = first ? 0.0 : r - r_model_;
-  const double a = first ? 0.0 : v - v_model_;
+  const bool first = !state_.c_model;
+  const double v = first ? 0.0 : r - state_.r_model;
+  const double a = first ? 0.0 : v - state_.v_model;
   const double z = weight_r_ * r + weight_v_ * v + weight_a_ * a + bias_;
-  c_model_ = Accumulate(c_model_, r_model_, r);
-  r_model_ = r;
-  v_model_ = v;
+  state_.c_model = Accumulate(state_.c_model, state_.r_model, r);
+  state_.r_model = r;
+  state_.v_model = v;
   out.r_model = r;
   out.v_model = v;
   out.a_model = a;
-  out.c_model = c_model_;
+  out.c_model = state_.c_model;
   out.z = z;
   out.likelihood = 1.0 / (1.0 + std::exp(-z));
 }
 
 Result<TurnMetrics> Kinematics::Step(const TurnRisk& risk) {
   TurnMetrics out;
-  out.turn = turns_ + 1;
+  out.turn = state_.turns + 1;
   if (!risk.model && !risk.user) {
     return FailAt(fmt::format("turn {}", out.turn), Code::kInvalidArgument,
                   "expected the risk of the model, the user or both, got neither");
   }
   RETURN_IF_ERROR(CheckRisk(risk.model, "RiskSeverity_Model", out.turn));
   RETURN_IF_ERROR(CheckRisk(risk.user, "RiskSeverity_User", out.turn));
-  ++turns_;
+  ++state_.turns;
   if (risk.model) StepModel(*risk.model, out);
   if (risk.user) {
-    c_user_ = Accumulate(c_user_, r_user_, *risk.user);
-    r_user_ = *risk.user;
+    state_.c_user = Accumulate(state_.c_user, state_.r_user, *risk.user);
+    state_.r_user = *risk.user;
     out.r_user = risk.user;
-    out.c_user = c_user_;
+    out.c_user = state_.c_user;
   }
-  if (c_model_ && c_user_) out.rho = *c_model_ / (*c_user_ + epsilon_);
+  if (state_.c_model && state_.c_user) out.rho = *state_.c_model / (*state_.c_user + epsilon_);
   return out;
 }
 

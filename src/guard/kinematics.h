@@ -75,6 +75,19 @@ struct TurnMetrics {
   bool operator==(const TurnMetrics&) const = default;
 };
 
+// What Kinematics remembers between turns, for those who keep it elsewhere.
+struct KinematicsState {
+  int turns = 0;
+  // Of the last turn on which the side spoke; 0 and empty while it has not.
+  double r_model = 0;
+  double v_model = 0;
+  std::optional<double> c_model;
+  double r_user = 0;
+  std::optional<double> c_user;
+
+  bool operator==(const KinematicsState&) const = default;
+};
+
 // The running state of one conversation: a small value, copied freely, O(1) per turn. Not
 // synchronised.
 class Kinematics {
@@ -89,7 +102,12 @@ class Kinematics {
   Result<TurnMetrics> Step(const TurnRisk& risk);
 
   // Turns taken so far.
-  int turns() const { return turns_; }
+  int turns() const { return state_.turns; }
+
+  const KinematicsState& state() const { return state_; }
+  // Goes on from there: the next turns give the same bits. INVALID_ARGUMENT (where: the field)
+  // for a state that no turns lead to.
+  static Result<Kinematics> FromState(const GuardSettings& settings, const KinematicsState& state);
 
  private:
   double Accumulate(std::optional<double> total, double previous, double now) const;
@@ -102,12 +120,7 @@ class Kinematics {
   double epsilon_;
   CumulativeRule rule_;
 
-  int turns_ = 0;
-  double r_model_ = 0;
-  double v_model_ = 0;
-  std::optional<double> c_model_;
-  double r_user_ = 0;
-  std::optional<double> c_user_;
+  KinematicsState state_;
 };
 
 }  // namespace garrison

@@ -339,5 +339,42 @@ TEST(CumulativeRule, HasTwoNames) {
   ExpectError(ParseCumulativeRule("mean"), Code::kInvalidArgument, "", "got \"mean\"");
 }
 
+TEST(KinematicsState, GoesOnWithTheSameBits) {
+  Kinematics kinematics{GuardSettings{}};
+  for (const TurnRisk& risk :
+       {TurnRisk{0.1, std::nullopt}, TurnRisk{0.7, 0.3}, TurnRisk{{}, 1.9}}) {
+    ASSERT_TRUE(kinematics.Step(risk));
+    Kinematics copy = Kinematics::FromState(GuardSettings{}, kinematics.state()).value();
+    EXPECT_EQ(copy.turns(), kinematics.turns());
+    EXPECT_EQ(copy.Step({0.3, 0.6}).value(), Kinematics(kinematics).Step({0.3, 0.6}).value());
+  }
+}
+
+TEST(KinematicsState, IsRefusedWhenNoTurnsLeadToIt) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const KinematicsState good{2, 0.5, 0.25, 0.75, 1.0, 2.0};
+  ASSERT_TRUE(Kinematics::FromState(GuardSettings{}, good));
+  ASSERT_TRUE(Kinematics::FromState(GuardSettings{}, KinematicsState{}));
+  const auto refused = [&](const std::string& where, auto change) {
+    KinematicsState state = good;
+    change(state);
+    ExpectError(Kinematics::FromState(GuardSettings{}, state), Code::kInvalidArgument, where,
+                "expected");
+  };
+  refused("turns", [](auto& s) { s.turns = -1; });
+  refused("turns", [](auto& s) { s.turns = 1'000'001; });
+  refused("c_model", [](auto& s) { s.turns = 0; });
+  refused("r_model", [&](auto& s) { s.r_model = nan; });
+  refused("r_model", [](auto& s) { s.r_model = -0.1; });
+  refused("v_model", [&](auto& s) { s.v_model = nan; });
+  refused("v_model", [](auto& s) { s.v_model = -2e6; });
+  refused("c_model", [](auto& s) { s.c_model = 3e6; });
+  refused("c_model", [](auto& s) { s.c_model.reset(); });
+  refused("r_user", [](auto& s) { s.r_user = 2e6; });
+  refused("c_user", [&](auto& s) { s.c_user = nan; });
+  refused("c_user", [](auto& s) { s.c_user.reset(); });
+  refused("turns", [](auto& s) { s = {.turns = 1}; });
+}
+
 }  // namespace
 }  // namespace garrison

@@ -17,29 +17,90 @@ Error NameSide(Error error) {
   return error;
 }
 
+// What follows from the sides.
+void CompleteScores(MeasuredScores& scores) {
+  if (scores.user && scores.compliance) {
+    scores.toxic_sycophancy = scores.user->probability * *scores.compliance;
+  }
+  constexpr double kNone = -std::numeric_limits<double>::infinity();
+  scores.evidence = std::max(scores.user ? scores.user->evidence : kNone,
+                             scores.reply ? scores.reply->evidence : kNone);
+}
+
 }  // namespace
 
 // ---- a conversation
 // -----------------------------------------------------------------------------
 
 Result<MeasuredTurn> MeasuredState::Take(MeasuredScores scores, const MeasuredModel& model) {
+  MeasuredRecord record;
+  if (scores.calibrated) {
+    ASSIGN_OR_RETURN(record.alarm, alarm_.Take(scores.evidence, model.alarm));
+    if (scores.user && scores.reply) {
+      robustness_.Take(Sigmoid(scores.reply->evidence), Sigmoid(scores.user->evidence),
+                       model.baseline);
+    }
+    record.robustness = robustness_.value(model.baseline);
+  }
+  return TurnAgain(std::move(scores), record, model);
+}
+
+MeasuredTurn TurnAgain(MeasuredScores scores, const MeasuredRecord& record,
+                       const MeasuredModel& model) {
   MeasuredTurn turn;
   turn.scores = std::move(scores);
-  if (!turn.scores.calibrated) {
+  turn.alarm = record.alarm;
+  turn.robustness = record.robustness;
+  if (!turn.alarm) {
     turn.action = Action::kReview;
     return turn;
   }
-  ASSIGN_OR_RETURN(turn.alarm, alarm_.Take(turn.scores.evidence, model.alarm));
-  if (turn.scores.user && turn.scores.reply) {
-    robustness_.Take(Sigmoid(turn.scores.reply->evidence), Sigmoid(turn.scores.user->evidence),
-                     model.baseline);
-  }
-  turn.robustness = robustness_.value(model.baseline);
   turn.turn_alert = turn.scores.evidence > model.turn_threshold;
   turn.action = turn.alarm->on    ? Action::kBlock
                 : turn.turn_alert ? Action::kReview
                                   : Action::kAllow;
   return turn;
+}
+
+MeasuredRecord RecordOf(const MeasuredTurn& turn) {
+  const auto evidence = [](const std::optional<SideScore>& side) {
+    return side ? std::optional(side->evidence) : std::nullopt;
+  };
+  return {.user = evidence(turn.scores.user),
+          .reply = evidence(turn.scores.reply),
+          .compliance = turn.scores.compliance,
+          .alarm = turn.alarm,
+          .robustness = turn.robustness};
+}
+
+MeasuredTurn TurnAgain(const MeasuredRecord& record, const MeasuredModel& model, double prior) {
+  const auto side = [&](std::optional<double> evidence) -> std::optional<SideScore> {
+    if (!evidence) return std::nullopt;
+    SideScore score;
+    score.evidence = *evidence;
+    score.probability = Sigmoid(*evidence + Logit(prior));
+    score.windows = 0;
+    return score;
+  };
+  MeasuredScores scores;
+  scores.user = side(record.user);
+  scores.reply = side(record.reply);
+  scores.compliance = record.compliance;
+  scores.calibrated = record.alarm.has_value();
+  CompleteScores(scores);
+  return TurnAgain(std::move(scores), record, model);
+}
+
+std::vector<std::string> MeasuredMessages(const MeasuredTurn& turn) {
+  if (!turn.alarm || !turn.alarm->on) return {};
+  const MeasuredScores& scores = turn.scores;
+  const bool by_user =
+      scores.user && (!scores.reply || scores.user->evidence >= scores.reply->evidence);
+  return {by_user
+              ? "User Policy Violation Warning: the messages of this conversation add up to more "
+                "risk than is allowed. Please rephrase, or start a new conversation."
+              : "AI Guardrail Erosion Threshold Exceeded: the model's answers moved away from its "
+                "safe behaviour. Please restart your conversation in a new instance."};
 }
 
 std::string_view MeasuredStatus(const MeasuredTurn& turn) {
@@ -159,11 +220,8 @@ Result<MeasuredScores> MeasuredMonitor::ScoreSides(const MessageSide& user,
     const Probe& complies = probe(GuardHead::kReplyComplies);
     scores.compliance = Sigmoid(
         complies.calibration.LogOdds(complies.Score({u, r, user.whole_words, reply.whole_words})));
-    scores.toxic_sycophancy = scores.user->probability * *scores.compliance;
   }
-  constexpr double kNone = -std::numeric_limits<double>::infinity();
-  scores.evidence = std::max(scores.user ? scores.user->evidence : kNone,
-                             scores.reply ? scores.reply->evidence : kNone);
+  CompleteScores(scores);
   if (!std::isfinite(scores.evidence)) {
     return Fail(Code::kInternal, "expected finite vectors of a message, got NaN or infinity");
   }
@@ -178,18 +236,32 @@ Result<MeasuredScores> MeasuredMonitor::Score(const std::optional<std::string>& 
                 "expected a message of the user, the model or both, got neither");
   }
   const std::array<std::optional<std::string>, 2> texts = {user, model};
-  const auto sides = EmbedSides(embedder_, texts, context);
-  if (!sides) return tl::unexpected(NameSide(sides.error()));
-  ASSIGN_OR_RETURN(MeasuredScores scores, ScoreSides((*sides)[0], (*sides)[1]));
-  const auto judge = [&](std::optional<SideScore>& side, const std::optional<std::string>& text) {
-    if (!side) return;
-    side->language = file_.model().language.Judge(*text);
-    if (side->language == LanguageVerdict::kForeign) scores.calibrated = false;
-  };
-  judge(scores.user, user);
-  judge(scores.reply, model);
-  scores.tokens = (*sides)[0].tokens + (*sides)[1].tokens;
-  return scores;
+  auto scored = ScoreAll(texts, context);
+  if (!scored) return tl::unexpected(NameSide(std::move(scored).error()));
+  return std::move(scored->front().scores);
+}
+
+Result<std::vector<MeasuredMonitor::ScoredSides>> MeasuredMonitor::ScoreAll(
+    std::span<const std::optional<std::string>> texts, const RequestContext& context) const {
+  ASSIGN_OR_RETURN(std::vector<MessageSide> sides, EmbedSides(embedder_, texts, context));
+  std::vector<ScoredSides> all;
+  all.reserve(sides.size() / 2);
+  for (std::size_t i = 0; i + 1 < sides.size(); i += 2) {
+    ScoredSides& turn = all.emplace_back();
+    turn.user = std::move(sides[i]);
+    turn.reply = std::move(sides[i + 1]);
+    MeasuredScores& scores = turn.scores;
+    ASSIGN_OR_RETURN(scores, ScoreSides(turn.user, turn.reply));
+    const auto judge = [&](std::optional<SideScore>& side, const std::optional<std::string>& text) {
+      if (!side) return;
+      side->language = file_.model().language.Judge(*text);
+      if (side->language == LanguageVerdict::kForeign) scores.calibrated = false;
+    };
+    judge(scores.user, texts[i]);
+    judge(scores.reply, texts[i + 1]);
+    scores.tokens = turn.user.tokens + turn.reply.tokens;
+  }
+  return all;
 }
 
 Result<std::vector<MeasuredTurn>> CheckConversation(const MeasuredMonitor& monitor,

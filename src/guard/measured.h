@@ -30,10 +30,10 @@ struct NearestAnchor {
 struct SideScore {
   // log P(message | risky) / P(message | ordinary), of the probe and its calibration.
   double evidence = 0;
-  double probability = 0;  // that it is risky, at the prior of the settings
-  TextWindow window;       // the one that scored so
-  std::size_t windows = 1;
-  NearestAnchor nearest;  // of that window; set "" without anchors
+  double probability = 0;   // that it is risky, at the prior of the settings
+  TextWindow window;        // the one that scored so
+  std::size_t windows = 1;  // 0: of a remembered turn, whose text is not there any more
+  NearestAnchor nearest;    // of that window; set "" without anchors
   LanguageVerdict language = LanguageVerdict::kKnown;
 };
 
@@ -62,6 +62,26 @@ struct MeasuredTurn {
 
 // "not calibrated", "alarm", "suspicious turn" or "ordinary".
 std::string_view MeasuredStatus(const MeasuredTurn& turn);
+
+// Sentences for the person at the keyboard; empty unless the alarm is on.
+std::vector<std::string> MeasuredMessages(const MeasuredTurn& turn);
+
+// What is remembered of a turn: the core of its scores, and what it did to the conversation.
+struct MeasuredRecord {
+  std::optional<double> user;  // evidence
+  std::optional<double> reply;
+  std::optional<double> compliance;
+  std::optional<Alarm::Step> alarm;  // unset: the turn was not calibrated
+  std::optional<RobustnessRatio::Value> robustness;
+
+  bool operator==(const MeasuredRecord&) const = default;
+};
+MeasuredRecord RecordOf(const MeasuredTurn& turn);
+// The turn again from its scores and what it did then.
+MeasuredTurn TurnAgain(MeasuredScores scores, const MeasuredRecord& record,
+                       const MeasuredModel& model);
+// The same from the record alone: without windows, anchors and languages. `prior` as the monitor's.
+MeasuredTurn TurnAgain(const MeasuredRecord& record, const MeasuredModel& model, double prior);
 
 // A conversation's state; a small value, O(1) per turn. Not synchronised.
 class MeasuredState {
@@ -97,10 +117,21 @@ class MeasuredMonitor {
                                const std::optional<std::string>& model,
                                const RequestContext& context) const;
 
+  // The same of turns with both sides, with one call of the embedder, which names "input[i]", of
+  // which each turn has two. Beside the scores the vectors that they were made from.
+  struct ScoredSides {
+    MeasuredScores scores;
+    MessageSide user;
+    MessageSide reply;
+  };
+  Result<std::vector<ScoredSides>> ScoreAll(std::span<const std::optional<std::string>> texts,
+                                            const RequestContext& context) const;
+
   // The same without embedder and language. INTERNAL: a vector is not finite.
   Result<MeasuredScores> ScoreSides(const MessageSide& user, const MessageSide& reply) const;
 
   const GuardFile& file() const { return file_; }
+  double prior() const { return prior_; }
 
  private:
   MeasuredMonitor(const Embedder& embedder, GuardFile file, double prior);

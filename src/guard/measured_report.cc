@@ -16,12 +16,11 @@ using nlohmann::ordered_json;
 
 ordered_json SideJson(const std::optional<SideScore>& side) {
   if (!side) return nullptr;
-  ordered_json out = {
-      {"probability", side->probability},
-      {"evidence", side->evidence},
-      {"window",
-       {{"begin", side->window.begin}, {"bytes", side->window.size}, {"of", side->windows}}},
-      {"language", LanguageVerdictName(side->language)}};
+  ordered_json out = {{"probability", side->probability}, {"evidence", side->evidence}};
+  if (side->windows == 0) return out;
+  out["window"] = {
+      {"begin", side->window.begin}, {"bytes", side->window.size}, {"of", side->windows}};
+  out["language"] = LanguageVerdictName(side->language);
   if (!side->nearest.set.empty()) {
     out["nearest"] = {{"set", side->nearest.set}, {"cosine", side->nearest.cosine}};
   }
@@ -85,14 +84,21 @@ ordered_json MeasuredProvenanceJson(const GuardFile& file) {
           {"evidence", ordered_json::parse(model.evidence)}};
 }
 
+ordered_json GuardedTurnJson(const TurnReport& compat, const MeasuredTurn& turn,
+                             const MeasuredModel& model) {
+  ordered_json out = TurnJson(compat);
+  out["action"] = ActionName(turn.action);
+  out["messages"] = MeasuredMessages(turn);
+  out["measured"] = MeasuredTurnJson(turn, model);
+  return out;
+}
+
 std::string MeasuredReportJson(std::span<const TurnReport> compat, const Summary& summary,
                                std::span<const MeasuredTurn> turns, const GuardFile& file) {
   CHECK(compat.size() == turns.size());
   ordered_json list = ordered_json::array();
   for (std::size_t i = 0; i < turns.size(); ++i) {
-    ordered_json turn = TurnJson(compat[i]);
-    turn["measured"] = MeasuredTurnJson(turns[i], file.model());
-    list.push_back(std::move(turn));
+    list.push_back(GuardedTurnJson(compat[i], turns[i], file.model()));
   }
   const ordered_json root = {{"turns", std::move(list)},
                              {"summary", SummaryJson(summary)},

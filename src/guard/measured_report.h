@@ -19,9 +19,14 @@ nlohmann::ordered_json MeasuredTurnJson(const MeasuredTurn& turn, const Measured
 // "evidence"}.
 nlohmann::ordered_json MeasuredProvenanceJson(const GuardFile& file);
 
-// The report of `garrison guard check` in measured mode: that of the compatible mode, in which each
-// turn has a `measured` too, and the root the provenance of these. Both lists are of the same
-// turns.
+// TurnJson of the compatible mode with `measured`, and the measured mode's `action` and `messages`
+// in place of its own.
+nlohmann::ordered_json GuardedTurnJson(const TurnReport& compat, const MeasuredTurn& turn,
+                                       const MeasuredModel& model);
+
+// The report of `garrison guard check` in measured mode: that of the compatible mode with
+// GuardedTurnJson, and in the root the provenance of the measured scores. Both lists are of the
+// same turns.
 std::string MeasuredReportJson(std::span<const TurnReport> compat, const Summary& summary,
                                std::span<const MeasuredTurn> turns, const GuardFile& file);
 

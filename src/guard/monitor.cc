@@ -97,17 +97,25 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
   const auto rows = embedder_.Embed(request, context);
   if (!rows) return tl::unexpected(NameSide(rows.error(), user.has_value()));
 
-  TurnScores scores;
+  using Row = std::optional<std::span<const float>>;
+  ASSIGN_OR_RETURN(TurnScores scores, ScoreRows(user ? Row(rows->row(0)) : Row(),
+                                                model ? Row(rows->row(user ? 1 : 0)) : Row()));
   scores.tokens = SumOf(rows->tokens);
+  return scores;
+}
+
+Result<TurnScores> GuardMonitor::ScoreRows(std::optional<std::span<const float>> user,
+                                           std::optional<std::span<const float>> model) const {
+  TurnScores scores;
   if (user) {
-    const std::vector<double> vector = ToSpace(rows->row(0));
+    const std::vector<double> vector = ToSpace(*user);
     const auto risk = RiskSeverity(vector, v_safe_);
     if (!risk) return tl::unexpected(At("user", risk.error()));
     scores.risk.user = *risk;
     scores.user_point = InPlane(vector);
   }
   if (model) {
-    const std::vector<double> vector = ToSpace(rows->row(user ? 1 : 0));
+    const std::vector<double> vector = ToSpace(*model);
     const auto risk = RiskSeverity(vector, v_safe_);
     if (!risk) return tl::unexpected(At("model", risk.error()));
     scores.risk.model = *risk;
@@ -116,6 +124,24 @@ Result<TurnScores> GuardMonitor::Score(const std::optional<std::string>& user,
   }
   CompleteScores(scores, settings_);
   return scores;
+}
+
+Result<std::vector<TurnScores>> GuardMonitor::ScoreAll(std::span<const Exchange> turns,
+                                                       const RequestContext& context) const {
+  std::vector<TurnScores> all;
+  if (turns.empty()) return all;
+  EmbedRequest request{.long_input = kWholeMessage};
+  for (const Exchange& turn : turns) {
+    request.inputs.emplace_back(std::string(turn.user));
+    request.inputs.emplace_back(std::string(turn.model));
+  }
+  ASSIGN_OR_RETURN(const Embeddings rows, embedder_.Embed(request, context));
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    ASSIGN_OR_RETURN(TurnScores scores, ScoreRows(rows.row(2 * i), rows.row(2 * i + 1)));
+    scores.tokens = rows.tokens[2 * i] + rows.tokens[2 * i + 1];
+    all.push_back(std::move(scores));
+  }
+  return all;
 }
 
 Result<GuardMonitor::MessageRisks> GuardMonitor::Risks(const std::vector<std::string>& messages,

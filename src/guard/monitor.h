@@ -38,6 +38,19 @@ class GuardMonitor {
                            const std::optional<std::string>& model,
                            const RequestContext& context) const;
 
+  // The same for several turns with both sides, with one call of the embedder. Errors of the
+  // embedder name "input[i]", of which each turn has two.
+  struct Exchange {
+    std::string_view user;
+    std::string_view model;
+  };
+  Result<std::vector<TurnScores>> ScoreAll(std::span<const Exchange> turns,
+                                           const RequestContext& context) const;
+
+  // Of vectors that the embedder made of whole messages. Empty: that side did not speak.
+  Result<TurnScores> ScoreRows(std::optional<std::span<const float>> user,
+                               std::optional<std::span<const float>> model) const;
+
   struct MessageRisks {
     std::vector<double> risks;
     std::size_t tokens = 0;  // that the embedder read

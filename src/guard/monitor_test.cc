@@ -65,6 +65,29 @@ TEST(GuardMonitor, ScoresOneSideAlone) {
               "got neither");
 }
 
+TEST(GuardMonitor, ScoresManyTurnsWithOneCallAsOneByOne) {
+  const FakeEmbedder embedder = Embedder3();
+  const auto monitor = GuardMonitor::Create(embedder, Settings(), std::nullopt).value();
+  const std::vector<GuardMonitor::Exchange> turns = {{"far", "yes"}, {"calm", "far"}};
+  const auto all = monitor->ScoreAll(turns, {}).value();
+  EXPECT_EQ(embedder.calls(), (std::vector<std::size_t>{1, 1, 4}));
+  ASSERT_EQ(all.size(), 2u);
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const TurnScores alone =
+        monitor->Score(std::string(turns[i].user), std::string(turns[i].model), {}).value();
+    EXPECT_EQ(all[i].risk.user, alone.risk.user);
+    EXPECT_EQ(all[i].risk.model, alone.risk.model);
+    EXPECT_EQ(all[i].agreement, alone.agreement);
+    EXPECT_EQ(all[i].toxic_sycophancy, alone.toxic_sycophancy);
+    EXPECT_EQ(all[i].quadrant, alone.quadrant);
+    EXPECT_EQ(all[i].tokens, alone.tokens);
+  }
+  EXPECT_TRUE(monitor->ScoreAll({}, {})->empty());
+  const std::vector<GuardMonitor::Exchange> unknown = {{"far", "yes"}, {"calm", "unknown"}};
+  ExpectError(monitor->ScoreAll(unknown, {}), Code::kInvalidArgument, "input[3]",
+              "nothing to embed");
+}
+
 TEST(GuardMonitor, RisksOfManyMessagesWithOneCall) {
   const FakeEmbedder embedder = Embedder3();
   const auto monitor = GuardMonitor::Create(embedder, Settings(), std::nullopt).value();

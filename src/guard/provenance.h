@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "base/hash.h"
 #include "core/settings.h"
 
 namespace garrison {
@@ -26,6 +27,9 @@ struct Provenance {
 
   bool operator==(const Provenance&) const = default;
 };
+
+// SHA-256 over all of it: equal for two only if their results compare, number by number.
+Sha256Digest ProvenanceHash(const Provenance& provenance);
 
 // The part that comes from the settings alone, for results without a model.
 Provenance ReplayProvenance(const GuardSettings& settings, std::string space);

@@ -207,9 +207,9 @@ std::vector<HttpHeader> Access::CorsHeaders(const HttpRequest& request) const {
        "X-Request-ID, request-id, Retry-After, x-compute-type, x-compute-time, "
        "x-compute-characters, x-compute-tokens, x-total-time, x-tokenization-time, "
        "x-queue-time, x-inference-time, Server-Timing, x-truncated-inputs, x-served-by, "
-       "x-attempts, x-cost-usd, x-tokens-estimated, x-adapted"});
+       "x-attempts, x-cost-usd, x-tokens-estimated, x-adapted, Idempotent-Replayed"});
   if (request.method != "OPTIONS") return headers;
-  headers.push_back({"Access-Control-Allow-Methods", "GET, POST"});
+  headers.push_back({"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"});
   const std::string_view wanted = request.header("Access-Control-Request-Headers");
   headers.push_back({"Access-Control-Allow-Headers",
                      wanted.empty() ? "Authorization, Content-Type" : std::string(wanted)});

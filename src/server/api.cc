@@ -66,8 +66,12 @@ Result<std::optional<Priority>> ParsePriority(std::string_view header) {
 }
 
 bool Matches(const Route& route, std::string_view path) {
-  if (!route.path.ends_with("/*")) return route.path == path;
-  return path.starts_with(route.path.substr(0, route.path.size() - 1));
+  const std::size_t star = route.path.find('*');
+  if (star == std::string_view::npos) return route.path == path;
+  const std::string_view before = route.path.substr(0, star);
+  const std::string_view after = route.path.substr(star + 1);
+  return path.size() >= before.size() + after.size() && path.starts_with(before) &&
+         path.ends_with(after);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/test_embedder.h"
+#include "guard/memory_conversations.h"
 
 namespace garrison {
 namespace {
@@ -16,7 +17,8 @@ class ApiTest : public testing::Test {
  protected:
   ApiTest()
       : monitor_(GuardMonitor::Create(models_.embedder(), settings_.guard, std::nullopt).value()),
-        sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("fresh"); }),
+        sessions_(settings_.guard, settings_.limits, monitor_->provenance(), conversations_, clock_,
+                  [] { return std::string("fresh"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
         access_(settings_.server, std::make_shared<const KeyRing>(), clock_),
         api_(
@@ -63,6 +65,7 @@ class ApiTest : public testing::Test {
   ManualClock clock_;
   TestCatalog models_;
   std::unique_ptr<GuardMonitor> monitor_;
+  MemoryConversations conversations_{1'000, clock_};
   GuardSessions sessions_;
   Gateway gateway_;
   ChatGateway chat_{nullptr, settings_.limits, clock_};

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "core/test_embedder.h"
 #include "gateway/test_chat.h"
+#include "guard/memory_conversations.h"
 #include "server/api.h"
 
 namespace garrison {
@@ -69,7 +70,8 @@ class ChatApiTest : public testing::Test {
  protected:
   ChatApiTest()
       : monitor_(GuardMonitor::Create(models_.embedder(), settings_.guard, std::nullopt).value()),
-        sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("fresh"); }),
+        sessions_(settings_.guard, settings_.limits, monitor_->provenance(), conversations_, clock_,
+                  [] { return std::string("fresh"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
         access_(settings_.server, MakeKeys(), clock_),
         log_file_(testing::TempDir() + "chat_api_test." +
@@ -115,6 +117,7 @@ class ChatApiTest : public testing::Test {
   TestChatCatalog chats_;
   TestChatModel& model_ = *chats_.model;
   std::unique_ptr<GuardMonitor> monitor_;
+  MemoryConversations conversations_{1'000, clock_};
   GuardSessions sessions_;
   Gateway gateway_;
   ChatGateway chat_{&chats_, settings_.limits, clock_};

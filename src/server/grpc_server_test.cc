@@ -16,6 +16,7 @@
 
 #include "core/test_embedder.h"
 #include "core/test_reranker.h"
+#include "guard/memory_conversations.h"
 #include "guard/monitor.h"
 #include "guard/sessions.h"
 
@@ -58,7 +59,8 @@ class GrpcServerTest : public testing::Test {
   GrpcServerTest()
       : models_(std::shared_ptr<const Embedder>(embedder_)),
         monitor_(GuardMonitor::Create(*embedder_, settings_.guard, std::nullopt).value()),
-        sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("c"); }),
+        sessions_(settings_.guard, settings_.limits, monitor_->provenance(), conversations_, clock_,
+                  [] { return std::string("c"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_) {
     options_.workers = 2;
     options_.drain_time = milliseconds(200);
@@ -103,6 +105,7 @@ class GrpcServerTest : public testing::Test {
   std::shared_ptr<WaitingEmbedder> embedder_ = std::make_shared<WaitingEmbedder>();
   TestModels models_;
   std::unique_ptr<GuardMonitor> monitor_;
+  MemoryConversations conversations_{1'000, clock_};
   GuardSessions sessions_;
   Gateway gateway_;
   Metrics metrics_;

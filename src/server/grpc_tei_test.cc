@@ -9,6 +9,7 @@
 
 #include "core/test_embedder.h"
 #include "core/test_reranker.h"
+#include "guard/memory_conversations.h"
 #include "guard/monitor.h"
 #include "guard/sessions.h"
 
@@ -24,7 +25,8 @@ class Front {
   explicit Front(std::shared_ptr<Port> model)
       : models_(std::shared_ptr<const Port>(std::move(model))),
         monitor_(GuardMonitor::Create(anchors_, settings_.guard, std::nullopt).value()),
-        sessions_(settings_.guard, settings_.limits, clock_, [] { return std::string("c"); }),
+        sessions_(settings_.guard, settings_.limits, monitor_->provenance(), conversations_, clock_,
+                  [] { return std::string("c"); }),
         gateway_(models_, *monitor_, sessions_, settings_, clock_),
         tei_(
             gateway_, metrics_, clock_,
@@ -43,6 +45,7 @@ class Front {
   TestEmbedder anchors_;
   TestModels models_;
   std::unique_ptr<GuardMonitor> monitor_;
+  MemoryConversations conversations_{1'000, clock_};
   GuardSessions sessions_;
   Gateway gateway_;
   Metrics metrics_;

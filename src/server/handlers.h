@@ -30,8 +30,15 @@ Result<HttpResponse> HandleTeiPredict(Call& call);
 Result<HttpResponse> HandleClassify(Call& call);
 // text-embeddings-inference's POST /: what the default model is for.
 Result<HttpResponse> HandleTeiDefault(Call& call);
-Result<HttpResponse> HandleCheckSafety(Call& call);
 Result<HttpResponse> HandleOpenAiModerations(Call& call);
+
+// handlers_guard.cc
+Result<HttpResponse> HandleCheckSafety(Call& call);
+Result<HttpResponse> HandleCheckBatch(Call& call);
+Result<HttpResponse> HandleGetConversation(Call& call);
+Result<HttpResponse> HandleDeleteConversation(Call& call);
+Result<HttpResponse> HandleExportConversation(Call& call);
+Result<HttpResponse> HandleImportConversation(Call& call);
 
 // handlers_budget.cc
 Result<HttpResponse> HandleBudgetStatus(Call& call);

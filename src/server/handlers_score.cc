@@ -1,13 +1,11 @@
-// Routes that end in scores: rerank, classify, the guard.
+// Routes that end in scores: rerank, classify, moderations.
 #include <utility>
 
 #include "server/handlers.h"
 #include "server/model_work.h"
-#include "server/safety_json.h"
 #include "wire/cohere.h"
 #include "wire/home.h"
 #include "wire/openai.h"
-#include "wire/safety.h"
 #include "wire/tei.h"
 
 namespace garrison {
@@ -108,15 +106,6 @@ Result<HttpResponse> HandleTeiDefault(Call& call) {
   const ModelStatus& model = models.front();
   if (model.reranks) return RerankTei(call);
   return model.classifies ? HandleTeiPredict(call) : HandleTeiEmbed(call);
-}
-
-Result<HttpResponse> HandleCheckSafety(Call& call) {
-  ASSIGN_OR_RETURN(const SafetyRequest decoded, DecodeSafetyRequest(call.body));
-  ASSIGN_OR_RETURN(const SafetyReply reply,
-                   call.services.gateway.CheckSafety(decoded, call.context));
-  call.other_tokens = reply.turn.scores.tokens;
-  call.services.metrics.CountTurn(ActionName(reply.turn.verdict.action));
-  return JsonResponse(EncodeSafetyReply(reply));
 }
 
 Result<HttpResponse> HandleOpenAiModerations(Call& call) {

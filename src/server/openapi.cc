@@ -21,7 +21,9 @@ Json Ref(std::string_view schema) {
 // "/v1/models/*" is "/v1/models/{id}".
 std::string Template(std::string_view path) {
   std::string text(path);
-  if (text.ends_with("*")) text.replace(text.size() - 1, 1, "{id}");
+  if (const std::size_t star = text.find('*'); star != std::string::npos) {
+    text.replace(star, 1, "{id}");
+  }
   return text;
 }
 
@@ -53,7 +55,7 @@ std::string_view ErrorSchema(Dialect dialect) {
 Json Operation(const Route& route, const Json& examples) {
   Json operation = {
       {"operationId", OperationId(route)}, {"summary", route.summary}, {"tags", {TagOf(route)}}};
-  if (route.path.ends_with("*")) {
+  if (route.path.find('*') != std::string_view::npos) {
     operation["parameters"] = {
         {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}};
   }

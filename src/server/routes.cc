@@ -101,6 +101,21 @@ constexpr std::array kRoutes = {
     // The guard
     Route{"POST", "/check-safety", kOpenAi, Scope::kEmbed, HandleCheckSafety,
           "Scores the next turn of a conversation", kTurns, "SafetyRequest", "Safety"},
+    Route{"POST", "/v1/guard/check-batch", kOpenAi, Scope::kEmbed, HandleCheckBatch,
+          "Scores several turns; each has its own answer or error",
+          "limits.inputs_per_request limits.input_bytes limits.conversation_turns "
+          "guard.conversations",
+          "SafetyBatchRequest", "SafetyBatch"},
+    Route{"GET", "/v1/guard/conversations/*/export", kOpenAi, Scope::kEmbed,
+          HandleExportConversation, "A conversation's state, to be taken over elsewhere", "", "",
+          "ConversationExport"},
+    Route{"GET", "/v1/guard/conversations/*", kOpenAi, Scope::kEmbed, HandleGetConversation,
+          "A conversation and its last turns", "", "", "Conversation"},
+    Route{"PUT", "/v1/guard/conversations/*", kOpenAi, Scope::kEmbed, HandleImportConversation,
+          "Takes over an exported conversation; ?replace=true replaces one that is there",
+          "guard.conversations", "ConversationExport", "Conversation"},
+    Route{"DELETE", "/v1/guard/conversations/*", kOpenAi, Scope::kEmbed, HandleDeleteConversation,
+          "Forgets a conversation", "", "", "ConversationDeleted"},
 
     // The two home-grown services
     Route{"POST", "/classify-pattern", kHome, Scope::kEmbed, HandleClassify,
@@ -147,7 +162,7 @@ std::span<const Route> Routes() { return kRoutes; }
 
 std::string_view TagOf(const Route& route) {
   if (route.scope == Scope::kOpen) return "Service";
-  if (route.path == "/check-safety") return "Guard";
+  if (route.path == "/check-safety" || route.path.starts_with("/v1/guard/")) return "Guard";
   switch (route.dialect) {
     case Dialect::kOpenAi:
       return route.path == "/classify" ? "Cohere, Jina, Infinity" : "OpenAI";

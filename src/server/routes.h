@@ -11,7 +11,8 @@ namespace garrison {
 
 struct Route {
   std::string_view method;
-  // An exact path, or a prefix when it ends in "/*".
+  // One star stands for any characters, slashes among them; of two that fit, the first
+  // counts.
   std::string_view path;
   Dialect dialect;
   Scope scope;

@@ -34,8 +34,7 @@ void Health::Failed(const Error& error) {
     failing_ = true;
   }
   if (tell) {
-    logger_.Warning("{}: {}; requests are answered without it, and it is tried again", what_,
-                    error.ToString());
+    logger_.Warning("{}: {}; {}, and it is tried again", what_, error.ToString(), meanwhile_);
   }
 }
 

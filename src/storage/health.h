@@ -15,9 +15,11 @@ namespace garrison {
 // Thread-safe.
 class Health {
  public:
-  // `what` begins the lines of the log: "the cache's database cannot be read".
-  Health(std::string what, const Clock& clock, Logger& logger)
-      : what_(std::move(what)), clock_(clock), logger_(logger) {}
+  // `what` begins the lines of the log: "the cache's database cannot be read"; `meanwhile` says
+  // what that means for requests.
+  Health(std::string what, const Clock& clock, Logger& logger,
+         std::string meanwhile = "requests are answered without it")
+      : what_(std::move(what)), meanwhile_(std::move(meanwhile)), clock_(clock), logger_(logger) {}
 
   // False while it is left alone. When the time is over, one caller gets true; the others wait for
   // what it finds.
@@ -37,6 +39,7 @@ class Health {
 
  private:
   const std::string what_;
+  const std::string meanwhile_;
   const Clock& clock_;
   Logger& logger_;
 

@@ -1,37 +1,47 @@
 #include "wire/safety.h"
 
+#include <optional>
 #include <string>
+#include <utility>
 
-#include "core/json.h"
+#include "wire/fields.h"
 
 namespace garrison {
 namespace {
 
-Result<std::string> TextField(const nlohmann::json& body, const char* name) {
-  const auto field = body.find(name);
-  if (field == body.end()) {
-    return FailAt(name, Code::kInvalidArgument,
-                  "the field is missing; expected user_message and model_message");
-  }
-  if (!field->is_string()) {
-    return FailAt(name, Code::kInvalidArgument, "expected a string, got {}", JsonTypeName(*field));
-  }
-  return field->get<std::string>();
+Result<SafetyRequest> DecodeTurn(const nlohmann::json& body, std::string prefix) {
+  ASSIGN_OR_RETURN(const Fields fields, Fields::Of(body, std::move(prefix)));
+  SafetyRequest request;
+  ASSIGN_OR_RETURN(request.user_message, fields.Text("user_message"));
+  ASSIGN_OR_RETURN(request.model_message, fields.Text("model_message"));
+  ASSIGN_OR_RETURN(request.conversation_id, fields.TextOr("conversation_id", ""));
+  ASSIGN_OR_RETURN(request.idempotency_key, fields.TextOr("idempotency_key", ""));
+  ASSIGN_OR_RETURN(const std::optional<std::uint32_t> turn, fields.Count32("turn"));
+  if (turn) request.turn = *turn;
+  ASSIGN_OR_RETURN(request.preview, fields.FlagOr("preview", false));
+  return request;
 }
 
 }  // namespace
 
 Result<SafetyRequest> DecodeSafetyRequest(const nlohmann::json& body) {
-  if (!body.is_object()) {
-    return Fail(Code::kInvalidArgument, "expected a JSON object, got {}", JsonTypeName(body));
+  return DecodeTurn(body, "");
+}
+
+Result<std::vector<SafetyRequest>> DecodeSafetyBatch(const nlohmann::json& body) {
+  ASSIGN_OR_RETURN(const Fields fields, Fields::Of(body));
+  ASSIGN_OR_RETURN(const nlohmann::json* const items, fields.List("items"));
+  if (items == nullptr) {
+    return FailAt("items", Code::kInvalidArgument,
+                  "the field is missing; expected a list of turns");
   }
-  SafetyRequest request;
-  ASSIGN_OR_RETURN(request.user_message, TextField(body, "user_message"));
-  ASSIGN_OR_RETURN(request.model_message, TextField(body, "model_message"));
-  if (const auto id = body.find("conversation_id"); id != body.end() && !id->is_null()) {
-    ASSIGN_OR_RETURN(request.conversation_id, TextField(body, "conversation_id"));
+  std::vector<SafetyRequest> requests;
+  requests.reserve(items->size());
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    ASSIGN_OR_RETURN(SafetyRequest request, DecodeTurn((*items)[i], fmt::format("items[{}].", i)));
+    requests.push_back(std::move(request));
   }
-  return request;
+  return requests;
 }
 
 }  // namespace garrison

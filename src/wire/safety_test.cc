@@ -30,5 +30,36 @@ TEST(SafetyRequest, WrongTypesNameTheField) {
             "conversation_id");
 }
 
+TEST(SafetyRequest, ATurnMayHaveANumberAndAKey) {
+  const json plain = {{"user_message", "u"}, {"model_message", "m"}};
+  EXPECT_EQ(DecodeSafetyRequest(plain)->turn, std::nullopt);
+  EXPECT_EQ(DecodeSafetyRequest(plain)->idempotency_key, "");
+  json full = plain;
+  full["turn"] = 3U;
+  full["idempotency_key"] = "k";
+  EXPECT_EQ(DecodeSafetyRequest(full)->turn, 3);
+  EXPECT_EQ(DecodeSafetyRequest(full)->idempotency_key, "k");
+  for (const json& wrong : {json(0), json(-1), json("3"), json(2.5), json(4294967296)}) {
+    full["turn"] = wrong;
+    EXPECT_EQ(DecodeSafetyRequest(full).error().where, "turn") << wrong;
+  }
+}
+
+TEST(SafetyBatch, ReadsItsItemsAndNamesTheOneAtFault) {
+  const json item = {{"user_message", "u"}, {"model_message", "m"}};
+  const auto items = [](json list) {
+    json body;
+    body["items"] = std::move(list);
+    return DecodeSafetyBatch(body);
+  };
+  EXPECT_EQ(items(json::array({item, item}))->size(), 2u);
+  EXPECT_TRUE(items(json::array())->empty());
+  EXPECT_EQ(DecodeSafetyBatch(json::array()).error().where, "");
+  EXPECT_EQ(DecodeSafetyBatch(json::object()).error().where, "items");
+  EXPECT_EQ(items(item).error().where, "items");
+  EXPECT_EQ(items(json::array({item, 5})).error().where, "items[1]");
+  EXPECT_EQ(items(json::array({item, json::object()})).error().where, "items[1].user_message");
+}
+
 }  // namespace
 }  // namespace garrison

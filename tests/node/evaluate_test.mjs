@@ -13,6 +13,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { pictureOf } from './picture.mjs';
 
 const PATIENCE_MS = 60_000;  // before a hang counts as a failure
 const SKIPPED = 77;
@@ -182,31 +183,6 @@ test('it can be read without scripts', async () => {
 
 // ---- PNG
 
-// {width, height} of the file, and how many colours it has, from a page that may decode it.
-async function pictureOf(png) {
-  const page = await browser.newPage();
-  try {
-    return await page.evaluate(async (base64) => {
-      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
-      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
-      context.drawImage(bitmap, 0, 0);
-      const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-      const counts = new Map();
-      let light = 0;
-      for (let i = 0; i < data.length; i += 4) {
-        const colour = (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];
-        counts.set(colour, (counts.get(colour) ?? 0) + 1);
-        light += 0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2];
-      }
-      const pixels = data.length / 4;
-      return { width: bitmap.width, height: bitmap.height, colours: counts.size, most: Math.max(...counts.values()) / pixels, light: light / pixels / 255, counts: Object.fromEntries(counts) };
-    }, png.toString('base64'));
-  } finally {
-    await page.close();
-  }
-}
-
 const number = (rgb) => { const [r, g, b] = rgb.match(/\d+/g).map(Number); return (r << 16) | (g << 8) | b; };
 
 for (const theme of THEMES) {
@@ -223,7 +199,7 @@ for (const theme of THEMES) {
         assert.equal(png.subarray(0, 8).toString('hex'), PNG_MAGIC, id);
         const size = await page.locator(`[id="${id}"]`).evaluate((svg) => [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height]);
         assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)], size.map((side) => 2 * side), id);
-        const picture = await pictureOf(png);
+        const picture = await pictureOf(browser, png);
         assert.ok(picture.colours > 10 && picture.most < 0.99, `${id} is blank: ${picture.colours} colours`);
         // Background and series have the page's colours.
         const looks = await figure.evaluate((node) => getComputedStyle(node).backgroundColor);
@@ -291,7 +267,7 @@ for (const theme of THEMES) {
         const scroll = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
         assert.ok(scroll[0] <= scroll[1], `${scroll[0]} px wide`);
         const png = await page.screenshot({ fullPage: true, path: path.join(screenshots, `evaluation-${theme}-${width}.png`) });
-        const picture = await pictureOf(png);
+        const picture = await pictureOf(browser, png);
         assert.equal(picture.width, width);
         assert.ok(picture.colours > 100 && picture.most < 0.95, `blank: ${picture.colours} colours`);
         assert.ok(theme === 'dark' ? picture.light < 0.25 : picture.light > 0.75, `light ${picture.light}`);

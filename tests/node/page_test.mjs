@@ -16,6 +16,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { pictureOf } from './picture.mjs';
 
 const PATIENCE_MS = 30_000;  // before a hang counts as a failure
 const SKIPPED = 77;
@@ -770,31 +771,6 @@ const screenshots = process.env.GARRISON_SCREENSHOTS ?? fs.mkdtempSync(path.join
 fs.mkdirSync(screenshots, { recursive: true });
 after(() => console.log(`screenshots are in ${screenshots}`));
 
-// Decodes the picture in a page of its own: {colours, most: share of the most frequent, light: mean luminance 0..1}.
-async function statistics(png) {
-  const page = await browser.newPage();
-  try {
-    return await page.evaluate(async (base64) => {
-      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
-      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
-      context.drawImage(bitmap, 0, 0);
-      const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-      const counts = new Map();
-      let light = 0;
-      for (let i = 0; i < data.length; i += 4) {
-        const colour = (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];
-        counts.set(colour, (counts.get(colour) ?? 0) + 1);
-        light += 0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2];
-      }
-      const pixels = data.length / 4;
-      return { width: bitmap.width, colours: counts.size, most: Math.max(...counts.values()) / pixels, light: light / pixels / 255 };
-    }, png.toString('base64'));
-  } finally {
-    await page.close();
-  }
-}
-
 async function checkLooks(page, name, theme, width) {
   await page.mouse.move(0, 0);
   await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
@@ -812,7 +788,7 @@ async function checkLooks(page, name, theme, width) {
   assert.ok(scroll.have <= scroll.room, `${where}: ${scroll.have} px wide`);
   assert.deepEqual(scroll.out, [], `${where}: beyond the right edge`);
   const png = await page.screenshot({ fullPage: name !== 'docs', path: path.join(screenshots, `${name}-${theme}-${width}.png`) });
-  const picture = await statistics(png);
+  const picture = await pictureOf(browser, png);
   assert.equal(picture.width, width, where);
   assert.ok(picture.colours > 50 && picture.most < 0.95, `${where}: blank: ${JSON.stringify(picture)}`);
   assert.ok(theme === 'dark' ? picture.light < 0.25 : picture.light > 0.75, `${where}: ${JSON.stringify(picture)}`);
