@@ -57,9 +57,13 @@ Timing Measure(std::string name, const std::function<void()>& work) {
   return {std::move(name), at(0.5), at(0.1), at(0.99)};
 }
 
+std::span<const float> RowOf(const MessageSide& side) {
+  return {side.whole.data(), static_cast<std::size_t>(side.whole.cols())};
+}
+
 // The measured mode, of which the embedder has a guard or not.
 Result<> MeasureMeasured(const Settings& settings, const Embedder& embedder,
-                         std::vector<Timing>& timings) {
+                         const GuardMonitor& compat, std::vector<Timing>& timings) {
   ASSIGN_OR_RETURN(GuardFile file, OpenGuardFile(settings.guard.file));
   if (settings.guard.file.empty() && !file.CheckModel(embedder.info())) return {};
   ASSIGN_OR_RETURN(const auto monitor,
@@ -75,9 +79,15 @@ Result<> MeasureMeasured(const Settings& settings, const Embedder& embedder,
   }));
   timings.push_back(Measure("measured arithmetic, one turn, from vectors",
                             [&] { (void)monitor->ScoreSides(sides[0], sides[1]); }));
-  timings.push_back(Measure("measured turn with embedding, 20-word messages", [&] {
-    auto scored = monitor->Score(kTwentyWords, kReply, context);
-    if (scored) (void)state.Take(*std::move(scored), monitor->file().model());
+  // All that /check-safety computes in measured mode.
+  Kinematics kinematics(settings.guard);
+  timings.push_back(Measure("both modes, one turn with embedding, 20-word messages", [&] {
+    auto scored = monitor->ScoreAll(texts, context);
+    if (!scored) return;
+    auto& [measured, user, reply] = scored->front();
+    const auto plain = compat.ScoreRows(RowOf(user), RowOf(reply));
+    if (plain) (void)kinematics.Step(plain->risk);
+    (void)state.Take(std::move(measured), monitor->file().model());
   }));
   return {};
 }
@@ -102,9 +112,17 @@ Result<std::vector<Timing>> MeasureAll(const Settings& settings, const Embedder&
     const Result<TurnMetrics> metrics = kinematics.Step({risk, 0.5 * risk});
     if (metrics) (void)Judge(*metrics, settings.guard);
   }));
+  ASSIGN_OR_RETURN(const Embeddings rows,
+                   embedder.Embed({.inputs = {EmbedInput(std::string(kTwentyWords)),
+                                              EmbedInput(std::string(kReply))}},
+                                  context));
+  timings.push_back(Measure("guard arithmetic, one turn, from vectors", [&] {
+    const auto scores = monitor->ScoreRows(rows.row(0), rows.row(1));
+    if (scores) (void)kinematics.Step(scores->risk);
+  }));
   timings.push_back(Measure("guard turn with embedding, 20-word messages",
                             [&] { (void)monitor->Score(kTwentyWords, kReply, context); }));
-  RETURN_IF_ERROR(MeasureMeasured(settings, embedder, timings));
+  RETURN_IF_ERROR(MeasureMeasured(settings, embedder, *monitor, timings));
   return timings;
 }
 
@@ -132,7 +150,7 @@ Result<> Bench(CommandContext& context, const BenchFlags& flags) {
   std::ostream& out = context.environment.out;
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   if (!json)
-    out << fmt::format("{:<46} {:>10} {:>10} {:>10}\n", "", "median us", "p10 us", "p99 us");
+    out << fmt::format("{:<54} {:>10} {:>10} {:>10}\n", "", "median us", "p10 us", "p99 us");
   for (const Timing& timing : timings) {
     rows.push_back({{"name", timing.name},
                     {"median_us", timing.median_us},

@@ -216,7 +216,7 @@ TEST_F(CliTest, BenchMeasures) {
   const Outcome outcome = Run({"bench", "--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto rows = nlohmann::json::parse(outcome.out);
-  ASSERT_EQ(rows.size(), 6u);
+  ASSERT_EQ(rows.size(), 7u);
   for (const auto& row : rows) {
     EXPECT_GT(row["median_us"].get<double>(), 0);
     EXPECT_LE(row["p10_us"].get<double>(), row["median_us"].get<double>());

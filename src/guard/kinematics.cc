@@ -69,16 +69,19 @@ Result<std::optional<double>> Cosine(std::span<const double> v, std::span<const 
     return Fail(Code::kInvalidArgument, "expected a vector of {} components like {}, got {}",
                 axis.size(), axis_name, v.size());
   }
-  RETURN_IF_ERROR(CheckFinite(v, "the vector"));
-  RETURN_IF_ERROR(CheckFinite(axis, axis_name));
-  const double axis_largest = LargestMagnitude(axis);
-  if (axis_largest == 0) {
-    return Fail(Code::kInvalidArgument, "{} is zero; it must point somewhere", axis_name);
-  }
-  const double v_largest = LargestMagnitude(v);
-  if (v_largest == 0) return std::optional<double>();
   Products sums = Multiply(v, 1, axis, 1);
-  if (!sums.InRange()) sums = Multiply(v, ScaleFor(v_largest), axis, ScaleFor(axis_largest));
+  // Squares in range are of finite numbers, not all of them zero.
+  if (!sums.InRange()) {
+    RETURN_IF_ERROR(CheckFinite(v, "the vector"));
+    RETURN_IF_ERROR(CheckFinite(axis, axis_name));
+    const double axis_largest = LargestMagnitude(axis);
+    if (axis_largest == 0) {
+      return Fail(Code::kInvalidArgument, "{} is zero; it must point somewhere", axis_name);
+    }
+    const double v_largest = LargestMagnitude(v);
+    if (v_largest == 0) return std::optional<double>();
+    sums = Multiply(v, ScaleFor(v_largest), axis, ScaleFor(axis_largest));
+  }
   return std::optional(sums.dot / (std::sqrt(sums.v_square) * std::sqrt(sums.axis_square)));
 }
 
