@@ -92,7 +92,7 @@ bench-load: build
 	  $(if $(SOAK),--soak $(SOAK))
 
 guard-eval: build
-	@scripts/bootstrap test
+	@scripts/bootstrap eval
 	@tools/guard_data.py $(or $(DATA),$(error DATA=DIR is missing: tools/guard_data.py names the sets)) build/guard-eval/rows > /dev/null
 	@bench/guard/evaluate.py $(BINARY) --rows build/guard-eval/rows --write docs/guard-evaluation.md \
 	  --results build/guard-eval/$(or $(notdir $(MODEL)),builtin).json $(if $(MODEL),--model $(abspath $(MODEL))) \

@@ -86,8 +86,9 @@ class Evaluation:
             guard = self.train(lambda split, row: True, "guard")
         self.measured = Measured(self.garrison, guard)
 
-    def train(self, keep, name, change=None):
-        """A guard file from the rows that `keep` wants; never with a row that stands for test in a rehearsal."""
+    def train(self, keep, name, change=None, more=()):
+        """A guard file from the rows that `keep` wants, turns as `change` makes them, and `more` dialogues of the train
+        split; never with a row that stands for test in a rehearsal."""
         folder = pathlib.Path(self.work) / f"rows-{name}"
         folder.mkdir(exist_ok=True)
         for file, roles in (("turns.jsonl", self.data.turns), ("dialogues.jsonl", self.data.dialogues)):
@@ -96,6 +97,8 @@ class Evaluation:
                     kept = [r for r in roles[role] if keep(split, r)]
                     if change and file == "turns.jsonl":
                         kept = change(split, kept)
+                    if file == "dialogues.jsonl" and split == "train":
+                        kept = [*kept, *more]
                     for row in kept:
                         out.write(json.dumps({**row, "split": split}) + "\n")
         return self.garrison.train_measured(folder, name)
@@ -186,7 +189,11 @@ class Evaluation:
             rows = [r for r in parts["test"] if outside(r)]
             scores = model.scores([r["user"] for r in rows] if label == "user_harmful" else rows)
             if self.measured.guard and self.garrison.has_measured():
-                guard = self.train(lambda split, row: "turns" in row or inside(row), "held-out")
+                # The program trains all of its probes or none: rows lose the label in question and stay for the others.
+                def change(split, kept, inside=inside, label=label):
+                    return [row if inside(row) else {**row, label: None} for row in kept
+                            if inside(row) or any(row.get(other) is not None for other in tracks.LABELS if other != label)]
+                guard = self.train(lambda split, row: True, "held-out", change)
                 scores |= Measured(self.garrison, guard).rows(rows, field)
             results[name] = tracks.ranked(scores, column(rows, label), column(rows, "group"), self.draws)
             if name == "U: prompts to moderation":
@@ -200,8 +207,14 @@ class Evaluation:
         final = [user.turns.final(values) for values in odds]
         scores = {name: np.array([f[name] for f in final]) for name in final[0]}
         if self.measured.guard and self.garrison.has_measured():
+            # What CUSUM subtracts comes from prompts too, each a dialogue of one turn.
+            single = [{"id": f"single-{i}", "turns": [{"user": r["user"], "model": None}], "group": r["group"],
+                       "label": "attack" if r["user_harmful"] else "benign", "source": r["source"],
+                       "onset": 1 if r["user_harmful"] else None}
+                      for i, r in enumerate(self.user["fit"]) if r["source"] != "mt_bench_101"]
             guard = self.train(lambda split, row: row["source"] not in {"mt_bench_101", "cosafe"}
-                               or ("turns" in row and row["label"] == "benign" and split == "calibration"), "held-out-c")
+                               or ("turns" in row and row["label"] == "benign" and split == "calibration"),
+                               "held-out-c", more=single)
             scores |= conversations.measured_scores(self.garrison.score_measured(guard, dialogues))
         return tracks.ranked(scores, conversations.labels_of(dialogues), column(dialogues, "group"), self.draws)
 

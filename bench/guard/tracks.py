@@ -7,6 +7,7 @@ import metrics
 import models
 import rows as row_tools
 
+LABELS = ("user_harmful", "reply_risky", "complies")
 PROMPTS = {"harmbench", "advbench", "strongreject", "malicious_instruct", "refusal_direction", "harmfulqa",
            "dangerousqa", "catqa"}
 GIVEN = ("jbb", "cymultenset")
