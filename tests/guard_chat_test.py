@@ -114,7 +114,8 @@ class GuardedChats(unittest.TestCase):
 
     def test_a_stream_that_erodes_is_stopped(self):
         service = self.serve(**{"guard.action": "block", "guard.chat": "after"})
-        status, _, text = self.ask(service, [ORDINARY[0], ". ".join(HARMFUL * 3) + ". The end."], stream=True)
+        # No single turn decides alone: one that was bad came before.
+        status, _, text = self.ask(service, [HARMFUL[0], ". ".join(HARMFUL * 3) + ". The end."], stream=True)
         if status == 200:  # something ordinary had left before
             self.assertIn('"error"', text)
             self.assertNotIn("[DONE]", text)

@@ -146,7 +146,7 @@ class Measured(unittest.TestCase):
         one_sided, foreign = self.score(rows, "--guard", self.guard)
         self.assertIsNone(one_sided["turns"][0]["p_reply"])
         self.assertFalse(foreign["turns"][0]["calibrated"])
-        self.assertIsNone(foreign["turns"][0]["alarm"])
+        self.assertFalse(foreign["turns"][0]["alarm"])
 
     def test_too_little_data_is_refused_with_the_number_needed(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -113,6 +113,29 @@ std::unique_ptr<ConversationStore> MakeConversations(const Settings& settings, c
       DatabaseConversationsOptions{.place = place, .conversations = most}, clock, logger);
 }
 
+// Null without a calibration to compare with.
+std::unique_ptr<GuardDrift> MakeDrift(const MeasuredMonitor* measured, GuardAlertSink* alerts,
+                                      const Clock& clock, Logger& logger) {
+  if (measured == nullptr) return nullptr;
+  return std::make_unique<GuardDrift>(
+      measured->file().model(), clock, [=, &clock, &logger](const DriftReport& week) {
+        logger.Warning(
+            "the guard's calibration is stale: the evidence of last week's {} turns is {:.2f} away "
+            "from it (p {:.1e}); its rates of false alarms do not hold, train it with data of your "
+            "own",
+            week.turns, week.statistic, week.p);
+        if (alerts == nullptr) return;
+        GuardAlert alert;
+        alert.type = "guard.stale";
+        alert.at = clock.WallNow();
+        alert.source = "drift";
+        alert.status = DriftStatusName(week.status);
+        alert.evidence = week.statistic;
+        alert.guard = measured->file().hash();
+        alerts->Notify(std::move(alert));
+      });
+}
+
 std::chrono::milliseconds Ms(std::int64_t value) { return std::chrono::milliseconds(value); }
 
 // What both front ends have: HttpServerOptions, GrpcServerOptions.
@@ -176,9 +199,7 @@ class RunningService final : public Service {
         monitor_(std::move(monitor)),
         measured_(std::move(measured)),
         webhook_(std::move(webhook)),
-        drift_(measured_ == nullptr
-                   ? nullptr
-                   : std::make_unique<GuardDrift>(measured_->file().model(), clock)),
+        drift_(MakeDrift(measured_.get(), webhook_.get(), clock, logger)),
         chat_guard_(measured_.get(), settings.guard, clock, webhook_.get(), drift_.get()),
         conversations_(MakeConversations(settings, clock, logger)),
         sessions_(settings.guard, settings.limits, monitor_->provenance(), *conversations_, clock,
@@ -309,7 +330,7 @@ class RunningService final : public Service {
   const std::unique_ptr<GuardMonitor> monitor_;
   const std::unique_ptr<MeasuredMonitor> measured_;  // null in compatible mode
   const std::unique_ptr<GuardWebhook> webhook_;      // null where nobody wants to be told
-  const std::unique_ptr<GuardDrift> drift_;          // null in compatible mode
+  const std::unique_ptr<GuardDrift> drift_;          // null in compatible mode; tells webhook_
   const ChatGuard chat_guard_;
   const std::unique_ptr<ConversationStore> conversations_;
   GuardSessions sessions_;

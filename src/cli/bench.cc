@@ -82,12 +82,12 @@ Result<> MeasureMeasured(const Settings& settings, const Embedder& embedder,
   // All that /check-safety computes in measured mode.
   Kinematics kinematics(settings.guard);
   timings.push_back(Measure("both modes, one turn with embedding, 20-word messages", [&] {
-    auto scored = monitor->ScoreAll(texts, context);
-    if (!scored) return;
-    auto& [measured, user, reply] = scored->front();
-    const auto plain = compat.ScoreRows(RowOf(user), RowOf(reply));
+    const auto read = monitor->Read(texts, context);
+    if (!read) return;
+    const auto plain = compat.ScoreRows(RowOf((*read)[0].side), RowOf((*read)[1].side));
     if (plain) (void)kinematics.Step(plain->risk);
-    (void)state.Take(std::move(measured), monitor->file().model());
+    auto measured = monitor->Score((*read)[0], (*read)[1]);
+    if (measured) (void)state.Take(*std::move(measured), monitor->file().model());
   }));
   return {};
 }

@@ -50,8 +50,9 @@ class ConversationStore {
                             std::int64_t expected, std::int64_t expires_ms) = 0;
   // Whatever is there, damaged ones too. False: nothing was.
   virtual Result<bool> Delete(const ConversationKey& key) = 0;
-  // Drops what has expired, and what is above the bound; cheap when called once a minute.
-  virtual Result<> Sweep() = 0;
+  // Drops what has expired and what is above the bound, a bounded number of them; true: more are
+  // left, so that the next call must not wait. Otherwise it is cheap when called once a minute.
+  virtual Result<bool> Sweep() = 0;
 
   virtual ConversationStoreStats stats() const = 0;
 };

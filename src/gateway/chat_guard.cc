@@ -1,6 +1,7 @@
 #include "gateway/chat_guard.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -37,17 +38,49 @@ std::vector<Turn> TurnsOf(const ChatRequest& request) {
   return turns;
 }
 
-// A text in which the embedder finds nothing to read is nothing that was calibrated for, rather
-// than a failure of the guard.
-Result<MeasuredScores> ScoreTurn(const MeasuredMonitor& monitor,
-                                 const std::optional<std::string>& user,
-                                 const std::optional<std::string>& reply,
-                                 const RequestContext& context) {
-  Result<MeasuredScores> scores = monitor.Score(user, reply, context);
-  if (scores || scores.error().code != Code::kInvalidArgument) return scores;
-  MeasuredScores unknown;
-  unknown.calibrated = false;
-  return unknown;
+using Message = MeasuredMonitor::Message;
+
+struct ReadTurn {
+  Message user;
+  Message reply;
+  bool unreadable = false;  // a side has a text, but nothing in it to read
+};
+
+// Both sides, empty where there is no text or nothing in it to read: that is nothing that was
+// calibrated for, rather than a failure of the guard, and must not spare the other side.
+Result<ReadTurn> ReadBoth(const MeasuredMonitor& monitor, const std::optional<std::string>& user,
+                          const std::optional<std::string>& reply, const RequestContext& context) {
+  ReadTurn turn;
+  auto together = monitor.Read(std::array{user, reply}, context);
+  if (together) {
+    turn.user = std::move((*together)[0]);
+    turn.reply = std::move((*together)[1]);
+    return turn;
+  }
+  if (together.error().code != Code::kInvalidArgument) {
+    return tl::unexpected(std::move(together).error());
+  }
+  for (const auto& [text, message] : {std::pair{&user, &turn.user}, {&reply, &turn.reply}}) {
+    auto alone = monitor.Read({text, 1}, context);
+    if (alone) {
+      *message = std::move(alone->front());
+    } else if (alone.error().code == Code::kInvalidArgument) {
+      turn.unreadable = true;
+    } else {
+      return tl::unexpected(std::move(alone).error());
+    }
+  }
+  return turn;
+}
+
+Result<MeasuredScores> ScoreBoth(const MeasuredMonitor& monitor, const Message& user,
+                                 const Message& reply, bool unreadable) {
+  MeasuredScores scores;
+  if (!user.side.empty() || !reply.side.empty()) {
+    ASSIGN_OR_RETURN(scores, monitor.Score(user, reply));
+  }
+  if (unreadable) scores.calibrated = false;
+  return scores;
 }
 
 // Whether there is a whole sentence at the end of `text`, blanks apart, or a little before it.
@@ -88,18 +121,24 @@ Result<ChatGuard::History> ChatGuard::Read(const ChatRequest& request,
   History history;
   history.turns = turns.size();
   // What is to be answered; a request that ends with the assistant's words is continued.
+  std::optional<std::string> user;
   if (!turns.empty() && !turns.back().model) {
-    history.user = std::move(turns.back().user);
+    user = std::move(turns.back().user);
     turns.pop_back();
   }
   const MeasuredModel& model = monitor_->file().model();
   for (const Turn& turn : turns) {
-    ASSIGN_OR_RETURN(MeasuredScores scores, ScoreTurn(*monitor_, turn.user, turn.model, context));
+    ASSIGN_OR_RETURN(const ReadTurn read, ReadBoth(*monitor_, turn.user, turn.model, context));
+    ASSIGN_OR_RETURN(MeasuredScores scores,
+                     ScoreBoth(*monitor_, read.user, read.reply, read.unreadable));
     ASSIGN_OR_RETURN(history.last, history.state.Take(std::move(scores), model));
   }
-  if (history.user) {
+  if (user) {
+    ASSIGN_OR_RETURN(ReadTurn read, ReadBoth(*monitor_, user, std::nullopt, context));
     ASSIGN_OR_RETURN(MeasuredScores scores,
-                     ScoreTurn(*monitor_, history.user, std::nullopt, context));
+                     ScoreBoth(*monitor_, read.user, Message(), read.unreadable));
+    history.user = std::move(read.user);
+    history.user_unreadable = read.unreadable;
     MeasuredState with_user = history.state;
     ASSIGN_OR_RETURN(history.last, with_user.Take(std::move(scores), model));
   }
@@ -116,7 +155,7 @@ Result<ChatVerdict> ChatGuard::Judge(const MeasuredTurn& turn) const {
   }
   ChatVerdict verdict;
   verdict.evidence = turn.scores.evidence;
-  verdict.sum = turn.alarm ? turn.alarm->sum : 0;
+  verdict.sum = turn.alarm.sum;
   verdict.status = MeasuredStatus(turn);
   if (alarm && advise_) verdict.advice = messages.front();
   return verdict;
@@ -124,7 +163,7 @@ Result<ChatVerdict> ChatGuard::Judge(const MeasuredTurn& turn) const {
 
 bool ChatGuard::Tell(const MeasuredTurn& turn, std::size_t number,
                      const RequestContext& context) const {
-  if (!turn.alarm || !turn.alarm->rose) return false;
+  if (!turn.alarm.rose) return false;
   if (alerts_ != nullptr) {
     alerts_->Notify({.at = clock_.WallNow(),
                      .source = "chat",
@@ -134,7 +173,7 @@ bool ChatGuard::Tell(const MeasuredTurn& turn, std::size_t number,
                      .turn = static_cast<std::int64_t>(number),
                      .status = std::string(MeasuredStatus(turn)),
                      .evidence = turn.scores.evidence,
-                     .sum = turn.alarm->sum,
+                     .sum = turn.alarm.sum,
                      .guard = monitor_->file().hash()});
   }
   return true;
@@ -245,11 +284,14 @@ class GuardedSink final : public ChatSink {
 
   // The turn as it would stand if the answer ended here.
   Result<MeasuredTurn> TurnWith(const std::string& tail) {
-    ASSIGN_OR_RETURN(MeasuredScores scores,
-                     ScoreTurn(*guard_.monitor_, history_.user, tail, context_));
-    if (scores.reply) {
-      // The worst of all windows so far speaks for the answer.
-      if (!worst_ || scores.reply->evidence > worst_->evidence) worst_ = scores.reply;
+    // The user's message was read with the request: it may be long, and there are many parts.
+    ASSIGN_OR_RETURN(const ReadTurn read, ReadBoth(*guard_.monitor_, std::nullopt, tail, context_));
+    ASSIGN_OR_RETURN(MeasuredScores scores, ScoreBoth(*guard_.monitor_, history_.user, read.reply,
+                                                      read.unreadable || history_.user_unreadable));
+    // The worst of all windows so far speaks for the answer.
+    const bool known = scores.reply && scores.reply->language != LanguageVerdict::kForeign;
+    if (known && (!worst_ || scores.reply->evidence > worst_->evidence)) worst_ = scores.reply;
+    if (worst_) {
       scores.reply = worst_;
       scores.evidence =
           std::max(worst_->evidence, scores.user ? scores.user->evidence : worst_->evidence);

@@ -44,10 +44,11 @@ class ChatGuard {
   friend class GuardedSink;
 
   struct History {
-    MeasuredState state;              // after all turns but the last
-    std::size_t turns = 0;            // the last one included
-    std::optional<std::string> user;  // of the last turn
-    MeasuredTurn last;                // with the user alone
+    MeasuredState state;            // after all turns but the last
+    std::size_t turns = 0;          // the last one included
+    MeasuredMonitor::Message user;  // of the last turn; empty: it has none
+    bool user_unreadable = false;   // it has one, with nothing to read
+    MeasuredTurn last;              // with the user alone
   };
   Result<History> Read(const ChatRequest& request, const RequestContext& context) const;
   // The verdict, or the refusal.

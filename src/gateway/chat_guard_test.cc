@@ -15,9 +15,11 @@ class FailingEmbedder final : public Embedder {
   Result<Embeddings> Embed(const EmbedRequest& request,
                            const RequestContext& context) const override {
     if (failing) return Fail(Code::kUnavailable, "out of order");
+    for (const EmbedInput& input : request.inputs) bytes += std::get<std::string>(input).size();
     return letters_.Embed(request, context);
   }
   bool failing = false;
+  mutable std::size_t bytes = 0;  // that it was given
 
  private:
   const TestEmbedder letters_;
@@ -104,6 +106,53 @@ TEST_F(ChatGuardTest, AnErodedConversationIsRefusedBeforeAnybodyIsAsked) {
   EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
   EXPECT_EQ(refused.error().reason, "content_policy_violation");
   EXPECT_FALSE(refused.error().message.empty());
+}
+
+TEST_F(ChatGuardTest, PaddingAndForeignCharactersAreNoWayAround) {
+  model_->before = [] {
+    ADD_FAILURE() << "the model was asked";
+    return Result<>();
+  };
+  std::string foreign;
+  for (int i = 0; i < 60; ++i) foreign += "\xE7\x88\x86";
+  for (const std::string& padding : {"\n" + std::string(1'700, '-'), foreign}) {
+    ChatRequest all = Talk(true, 5);
+    ChatRequest last = all;
+    const auto pad = [&](ChatMessage& message) {
+      std::get<ChatText>(message.parts[0].value).text += padding;
+    };
+    for (ChatMessage& message : all.messages) pad(message);
+    pad(last.messages.back());
+    for (const ChatRequest& request : {all, last}) {
+      const auto refused = Ask(request);
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().reason, "content_policy_violation");
+    }
+  }
+  // A side with nothing to read spares the other as little.
+  ChatRequest silent = Talk(true, 7);
+  for (ChatMessage& message : silent.messages) {
+    if (message.role == ChatRole::kAssistant) {
+      std::get<ChatText>(message.parts[0].value).text = "...";
+    }
+  }
+  EXPECT_FALSE(Ask(silent));
+}
+
+// The user's message is read with the request, not again with each part of the answer.
+TEST_F(ChatGuardTest, ALongMessageIsReadOnce) {
+  settings_.action = "monitor";
+  ChatRequest request;
+  std::string text;
+  while (text.size() < 20'000) text += world_.Message(false) + ". ";
+  Add(request, ChatRole::kUser, text);
+  std::string answer;
+  while (answer.size() < 10'000) answer += world_.Reply(false) + ". ";
+  Answers(answer);
+  embedder_.bytes = 0;
+  ASSERT_TRUE(Ask(request));
+  // Windows lie half over one another, and the whole is read too; so is each side at the end.
+  EXPECT_LT(embedder_.bytes, 4 * (text.size() + 2 * answer.size()));
 }
 
 // By the request in which it rises, and not again by those after it.

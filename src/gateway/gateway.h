@@ -132,6 +132,8 @@ class Gateway {
 
   // The conversations of `context.client`; docs/api.md. Errors are those of GuardSessions.
   Result<SessionState> FindConversation(const std::string& id, const RequestContext& context) const;
+  Result<SessionState> ExportConversation(const std::string& id,
+                                          const RequestContext& context) const;
   Result<> EndConversation(const std::string& id, const RequestContext& context) const;
   Result<SessionState> ImportConversation(const std::string& id, const nlohmann::json& json,
                                           bool replace, const RequestContext& context) const;
@@ -157,6 +159,7 @@ class Gateway {
   Result<> CheckEmbed(EmbedRequest& request, const LongInputChoice& choice,
                       const RequestContext& context) const;
   Result<> CheckTurn(const SafetyRequest& request) const;
+  Result<SessionScores> ScoreOne(const SafetyRequest& request, const RequestContext& context) const;
   Result<std::vector<SessionScores>> ScoreTogether(std::span<const SafetyRequest* const> requests,
                                                    const RequestContext& context) const;
   std::vector<Result<SessionScores>> ScoreEach(const std::vector<SafetyRequest>& requests,

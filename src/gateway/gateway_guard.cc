@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "gateway/gateway.h"
 
 namespace garrison {
@@ -37,6 +38,25 @@ std::optional<std::span<const float>> RowOf(const MessageSide& side) {
 
 }  // namespace
 
+Result<SessionScores> Gateway::ScoreOne(const SafetyRequest& request,
+                                        const RequestContext& context) const {
+  const SafetyRequest* const one = &request;
+  auto scores = ScoreTogether({&one, 1}, context);
+  if (scores) return std::move(scores->front());
+  Error error = NameMessage(std::move(scores).error());
+  // A reply that is being made begins with nothing, or with nothing that can be read.
+  const bool begins =
+      request.preview && error.code == Code::kInvalidArgument && error.where == "model_message";
+  if (!begins) return tl::unexpected(std::move(error));
+  const std::optional<std::string> user = request.user_message;
+  SessionScores alone;
+  ASSIGN_OR_RETURN(alone.compat, monitor_.Score(user, std::nullopt, context));
+  if (parts_.measured != nullptr) {
+    ASSIGN_OR_RETURN(alone.measured, parts_.measured->Score(user, std::nullopt, context));
+  }
+  return alone;
+}
+
 // With one call of the embedder for all of them.
 Result<std::vector<SessionScores>> Gateway::ScoreTogether(
     std::span<const SafetyRequest* const> requests, const RequestContext& context) const {
@@ -55,12 +75,15 @@ Result<std::vector<SessionScores>> Gateway::ScoreTogether(
     texts.emplace_back(one->user_message);
     texts.emplace_back(one->model_message);
   }
-  ASSIGN_OR_RETURN(std::vector<MeasuredMonitor::ScoredSides> scored,
-                   parts_.measured->ScoreAll(texts, context));
-  for (MeasuredMonitor::ScoredSides& one : scored) {
-    ASSIGN_OR_RETURN(TurnScores compat, monitor_.ScoreRows(RowOf(one.user), RowOf(one.reply)));
-    compat.tokens = one.scores.tokens;
-    all.push_back({std::move(compat), std::move(one.scores)});
+  ASSIGN_OR_RETURN(const std::vector<MeasuredMonitor::Message> messages,
+                   parts_.measured->Read(texts, context));
+  for (std::size_t i = 0; i < messages.size(); i += 2) {
+    const MeasuredMonitor::Message& user = messages[i];
+    const MeasuredMonitor::Message& reply = messages[i + 1];
+    SessionScores& scores = all.emplace_back();
+    ASSIGN_OR_RETURN(scores.measured, parts_.measured->Score(user, reply));
+    ASSIGN_OR_RETURN(scores.compat, monitor_.ScoreRows(RowOf(user.side), RowOf(reply.side)));
+    scores.compat.tokens = scores.measured->tokens;
   }
   return all;
 }
@@ -84,21 +107,25 @@ Result<SafetyReply> Gateway::TakeTurn(const SafetyRequest& request, const Sessio
   reply.repeated = step.repeated;
   reply.preview = request.preview;
   reply.provenance = monitor_.provenance();
-  if (!request.preview && !reply.repeated) Tell(reply, context);
+  if (!request.preview) Tell(reply, context);
   return reply;
 }
 
-// Of a turn that was taken now: the calibration's watch, and whoever wants to know of alarms.
+// Of a turn that was taken: the calibration's watch, and whoever wants to know of alarms. An alarm
+// is told again when its turn is asked again, since who told it first may have died before that.
 void Gateway::Tell(const SafetyReply& reply, const RequestContext& context) const {
   const SessionTurnReport& turn = reply.turn;
   const int number = turn.compat.metrics.turn;
-  if (parts_.drift != nullptr && turn.measured && turn.measured->scores.calibrated) {
+  if (parts_.drift != nullptr && !reply.repeated && turn.measured &&
+      turn.measured->scores.calibrated) {
     parts_.drift->Observe(turn.measured->scores.evidence, number == 1);
   }
-  const bool alarm = turn.measured ? turn.measured->alarm && turn.measured->alarm->rose
-                                   : turn.compat.verdict.high_priority;
+  const bool alarm = turn.measured ? turn.measured->alarm.rose : turn.compat.verdict.high_priority;
   if (parts_.alerts == nullptr || !alarm) return;
-  GuardAlert alert{.at = clock_.WallNow(),
+  GuardAlert alert{.id = Sha256Hex(fmt::format("alert\n{}\n{}\n{}", context.client,
+                                               reply.conversation_id, number))
+                             .substr(0, 32),
+                   .at = clock_.WallNow(),
                    .source = "check-safety",
                    .conversation_id = reply.conversation_id,
                    .tenant = context.client,
@@ -111,7 +138,7 @@ void Gateway::Tell(const SafetyReply& reply, const RequestContext& context) cons
   if (turn.measured) {
     alert.status = MeasuredStatus(*turn.measured);
     alert.evidence = turn.measured->scores.evidence;
-    alert.sum = turn.measured->alarm->sum;
+    alert.sum = turn.measured->alarm.sum;
     alert.guard = parts_.measured->file().hash();
   }
   parts_.alerts->Notify(std::move(alert));
@@ -122,11 +149,9 @@ Result<SafetyReply> Gateway::CheckSafety(const SafetyRequest& request,
   const SteadyTime start = clock_.Now();
   RETURN_IF_ERROR(context.Check(start));
   RETURN_IF_ERROR(CheckTurn(request));
-  const SafetyRequest* const one = &request;
-  const auto scores = ScoreTogether({&one, 1}, context);
-  if (!scores) return tl::unexpected(NameMessage(scores.error()));
+  ASSIGN_OR_RETURN(const SessionScores scores, ScoreOne(request, context));
   const SteadyTime embedded = clock_.Now();
-  ASSIGN_OR_RETURN(SafetyReply reply, TakeTurn(request, scores->front(), context));
+  ASSIGN_OR_RETURN(SafetyReply reply, TakeTurn(request, scores, context));
   reply.embed_time = embedded - start;
   reply.total_time = clock_.Now() - start;
   return reply;
@@ -148,14 +173,8 @@ std::vector<Result<SessionScores>> Gateway::ScoreEach(const std::vector<SafetyRe
   std::size_t next = 0;
   for (Result<SessionScores>& one : scores) {
     if (!one) continue;
-    const SafetyRequest* const request = good[next];
-    if (together) {
-      one = std::move((*together)[next]);
-    } else if (auto alone = ScoreTogether({&request, 1}, context)) {
-      one = std::move(alone->front());
-    } else {
-      one = tl::unexpected(NameMessage(std::move(alone).error()));
-    }
+    one = together ? Result<SessionScores>(std::move((*together)[next]))
+                   : ScoreOne(*good[next], context);
     ++next;
   }
   return scores;
@@ -193,6 +212,12 @@ Result<SessionState> Gateway::FindConversation(const std::string& id,
                                                const RequestContext& context) const {
   RETURN_IF_ERROR(context.Check(clock_.Now()));
   return sessions_.Find(context.client, id);
+}
+
+Result<SessionState> Gateway::ExportConversation(const std::string& id,
+                                                 const RequestContext& context) const {
+  RETURN_IF_ERROR(context.Check(clock_.Now()));
+  return sessions_.Export(context.client, id);
 }
 
 Result<> Gateway::EndConversation(const std::string& id, const RequestContext& context) const {

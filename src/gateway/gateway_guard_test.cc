@@ -118,9 +118,12 @@ TEST_F(GatewayGuardTest, AnAlarmIsToldOnceAndNoPreviewTellsIt) {
     const auto taken = gateway.CheckSafety(turn, context_);
     ASSERT_TRUE(taken) << taken.error().ToString();
     EXPECT_TRUE(gateway.CheckSafety(turn, context_)->repeated);
-    if (taken->turn.measured->alarm->rose) rose = n;
+    if (taken->turn.measured->alarm.rose) rose = n;
   }
-  ASSERT_EQ(alerts_.all.size(), 1u);
+  // And again when its turn is asked again, as the same event.
+  ASSERT_EQ(alerts_.all.size(), 2u);
+  EXPECT_EQ(alerts_.all[0].id, alerts_.all[1].id);
+  EXPECT_EQ(alerts_.all[0].id.size(), 32u);
   const GuardAlert& alert = alerts_.all[0];
   EXPECT_EQ(alert.source, "check-safety");
   EXPECT_EQ(alert.conversation_id, "a");
@@ -149,6 +152,26 @@ TEST_F(GatewayGuardTest, InCompatibleModeATurnOfHighPriorityIsTold) {
   ASSERT_EQ(alerts_.all.size(), high);
   EXPECT_EQ(alerts_.all[0].status, "HIGH RISK");
   EXPECT_EQ(alerts_.all[0].guard, "full:26");
+}
+
+TEST_F(GatewayGuardTest, APreviewMayBeginWithoutAReply) {
+  for (const bool measured : {false, true}) {
+    const Gateway gateway = Make(measured);
+    SafetyRequest turn = Turn(true, "");
+    turn.preview = true;
+    for (const char* begun : {"", "**", "```"}) {
+      turn.model_message = begun;
+      const auto reply = gateway.CheckSafety(turn, context_);
+      ASSERT_TRUE(reply) << reply.error().ToString();
+      EXPECT_TRUE(reply->turn.compat.partial());
+      EXPECT_TRUE(reply->turn.compat.metrics.r_user);
+      EXPECT_EQ(reply->turn.measured.has_value(), measured);
+      const auto batch = gateway.CheckSafetyOfAll({turn}, context_).value();
+      EXPECT_TRUE(batch[0]) << batch[0].error().ToString();
+    }
+    turn.preview = false;
+    EXPECT_EQ(gateway.CheckSafety(turn, context_).error().where, "model_message");
+  }
 }
 
 TEST_F(GatewayGuardTest, ErrorsNameTheMessage) {

@@ -5,6 +5,13 @@
 #include <vector>
 
 namespace garrison {
+namespace {
+
+// What a guard file may let a turn count, and ten million such turns.
+constexpr double kEvidenceMax = 1e6;
+constexpr double kSumMax = 1e13;
+
+}  // namespace
 
 Result<Alarm::Step> Alarm::Take(double evidence, const AlarmRule& rule) {
   if (!std::isfinite(evidence)) {
@@ -13,7 +20,7 @@ Result<Alarm::Step> Alarm::Take(double evidence, const AlarmRule& rule) {
   const double bounded = std::clamp(evidence, -rule.evidence_max, rule.evidence_max);
   state_.last[state_.turns % kTrendTurns] = bounded;
   ++state_.turns;
-  state_.sum = std::max(0.0, state_.sum + bounded - rule.drift);
+  state_.sum = std::clamp(state_.sum + bounded - rule.drift, 0.0, kSumMax);
   Step step;
   const bool was_on = state_.on;
   state_.on = state_.sum > (was_on ? rule.release : rule.threshold);
@@ -40,9 +47,6 @@ std::optional<Trend> Alarm::TrendNow(double sigma) const {
 }
 
 Result<Alarm> Alarm::Restore(const State& state) {
-  // What a guard file may let a turn count, and a million such turns.
-  constexpr double kEvidenceMax = 1e6;
-  constexpr double kSumMax = 1e13;
   const bool bounded = std::all_of(state.last.begin(), state.last.end(), [](double value) {
     return value >= -kEvidenceMax && value <= kEvidenceMax;
   });

@@ -1,7 +1,7 @@
 // From the evidence of single turns to an alarm over a conversation, in measured mode.
 //
-// Evidence is a log-likelihood ratio l: how much likelier the turn is in an attack than in an
-// ordinary conversation. The sum that only remembers what speaks for a change (CUSUM, Page 1954)
+// Evidence l says how much more a turn speaks for an attack than an ordinary one does. The sum that
+// only remembers what speaks for a change (CUSUM, Page 1954)
 //   S(0) = 0,  S(n) = max(0, S(n-1) + l(n) - k)
 // finds a lasting shift soonest for a given rate of false alarms (Lorden 1971) when k lies halfway
 // between the means of l before and after. The alarm is a latch: on at S > threshold, off only
@@ -18,6 +18,9 @@
 namespace garrison {
 
 struct AlarmRule {
+  // Mean evidence of a side over ordinary turns. What exceeds it is the l of that side.
+  double user_level = 0;
+  double reply_level = 0;
   double drift = 0;         // k
   double threshold = 0;     // h, from ConformalThreshold
   double release = 0;       // below `threshold`
@@ -51,6 +54,8 @@ class Alarm {
 
   // INVALID_ARGUMENT and no change unless `evidence` is finite.
   Result<Step> Take(double evidence, const AlarmRule& rule);
+  // A turn that says nothing: all stays as it is.
+  Step Hold() const { return {.sum = state_.sum, .on = state_.on}; }
 
   // All of the state, to be kept and restored.
   struct State {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 namespace garrison {
 
@@ -33,25 +35,30 @@ std::string_view DriftStatusName(DriftStatus status) {
   return "stale";
 }
 
-GuardDrift::GuardDrift(const MeasuredModel& model, const Clock& clock)
+GuardDrift::GuardDrift(const MeasuredModel& model, const Clock& clock, OnStale on_stale)
     : quantiles_(model.evidence_quantiles),
       calibrated_on_(static_cast<double>(model.calibration_conversations)),
       clock_(clock),
+      on_stale_(std::move(on_stale)),
       began_(clock.Now()),
       counts_(model.evidence_quantiles.size() + 1) {}
 
 void GuardDrift::Observe(double evidence, bool first_turn) {
   const auto bin = std::lower_bound(quantiles_.begin(), quantiles_.end(), evidence);
   const SteadyTime now = clock_.Now();
-  const std::lock_guard lock(mutex_);
-  if (now - began_ >= kWeek) {
-    last_week_ = Judge();
-    began_ = now;
-    conversations_ = 0;
-    std::fill(counts_.begin(), counts_.end(), 0);
+  std::optional<DriftReport> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    if (now - began_ >= kWeek) {
+      ended = last_week_ = Judge();
+      began_ = now;
+      conversations_ = 0;
+      std::fill(counts_.begin(), counts_.end(), 0);
+    }
+    ++counts_[static_cast<std::size_t>(bin - quantiles_.begin())];
+    if (first_turn) ++conversations_;
   }
-  ++counts_[static_cast<std::size_t>(bin - quantiles_.begin())];
-  if (first_turn) ++conversations_;
+  if (ended && ended->status == DriftStatus::kStale && on_stale_) on_stale_(*ended);
 }
 
 DriftReport GuardDrift::Report() const {

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string_view>
 #include <vector>
@@ -51,8 +52,11 @@ class GuardDrift {
   // Below this distance the rates cannot have moved by more, however sure the test is.
   static constexpr double kStatisticMin = 0.05;
 
+  // Called by Observe, on its thread, at the end of a week that was stale.
+  using OnStale = std::function<void(const DriftReport&)>;
+
   // `clock` must outlive it.
-  GuardDrift(const MeasuredModel& model, const Clock& clock);
+  GuardDrift(const MeasuredModel& model, const Clock& clock, OnStale on_stale = {});
 
   // The evidence of a live turn, the first of its conversation or not.
   void Observe(double evidence, bool first_turn);
@@ -64,6 +68,7 @@ class GuardDrift {
   const std::vector<double> quantiles_;
   const double calibrated_on_;  // conversations
   const Clock& clock_;
+  const OnStale on_stale_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

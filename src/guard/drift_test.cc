@@ -70,16 +70,21 @@ TEST(Drift, CountsConversationsNotTurns) {
 
 TEST(Drift, JudgesAWeekAtItsEnd) {
   ManualClock clock;
-  GuardDrift drift(Even(), clock);
+  std::vector<DriftReport> told;
+  GuardDrift drift(Even(), clock, [&](const DriftReport& report) { told.push_back(report); });
   Source source;
   for (int i = 0; i < 2000; ++i) drift.Observe(source.Next() * 0.5, i % 4 == 0);
+  EXPECT_TRUE(told.empty());
   clock.Advance(GuardDrift::kWeek);
   drift.Observe(source.Next(), true);
   EXPECT_EQ(drift.Report().status, DriftStatus::kStale) << "of the week that ended";
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].turns, 2000u);
   for (int i = 0; i < 2000; ++i) drift.Observe(source.Next(), i % 4 == 0);
   clock.Advance(GuardDrift::kWeek);
   drift.Observe(source.Next(), true);
   EXPECT_EQ(drift.Report().status, DriftStatus::kCalibrated);
+  EXPECT_EQ(told.size(), 1u);
 }
 
 }  // namespace

@@ -50,7 +50,9 @@ ordered_json ProbeJson(const Probe& probe) {
 
 ordered_json AlarmJson(const MeasuredModel& model) {
   const AlarmRule& rule = model.alarm;
-  return {{"drift", rule.drift},
+  return {{"user_level", rule.user_level},
+          {"reply_level", rule.reply_level},
+          {"drift", rule.drift},
           {"threshold", rule.threshold},
           {"release", rule.release},
           {"evidence_max", rule.evidence_max},
@@ -109,6 +111,8 @@ Result<Probe> ReadProbe(FileFields fields, std::size_t dimension) {
 
 Result<> ReadAlarm(FileFields fields, MeasuredModel& model) {
   AlarmRule& rule = model.alarm;
+  ASSIGN_OR_RETURN(rule.user_level, fields.Number("user_level", -kLarge, kLarge));
+  ASSIGN_OR_RETURN(rule.reply_level, fields.Number("reply_level", -kLarge, kLarge));
   ASSIGN_OR_RETURN(rule.drift, fields.Number("drift", -kLarge, kLarge));
   ASSIGN_OR_RETURN(rule.threshold, fields.Number("threshold", 0, kLarge));
   ASSIGN_OR_RETURN(rule.release, fields.Number("release", 0, rule.threshold));
@@ -120,9 +124,9 @@ Result<> ReadAlarm(FileFields fields, MeasuredModel& model) {
                    fields.Number("conversation_false_alarms", 1e-9, 1));
   ASSIGN_OR_RETURN(model.baseline, fields.Number("baseline", 1e-9, 1 - 1e-9));
   ASSIGN_OR_RETURN(model.calibration_conversations, fields.Count("conversations", 1'000'000'000));
-  return fields.CheckNoOthers({"drift", "threshold", "release", "evidence_max", "slope_sigma",
-                               "turn_threshold", "turn_false_alarms", "conversation_false_alarms",
-                               "baseline", "conversations"});
+  return fields.CheckNoOthers({"user_level", "reply_level", "drift", "threshold", "release",
+                               "evidence_max", "slope_sigma", "turn_threshold", "turn_false_alarms",
+                               "conversation_false_alarms", "baseline", "conversations"});
 }
 
 Result<> ReadLanguage(FileFields fields, MeasuredModel& model) {
@@ -169,28 +173,12 @@ Result<std::vector<AnchorSet>> ReadAnchors(FileFields& root) {
   return sets;
 }
 
-Result<> ReadWhitening(FileFields fields, std::size_t dimension, Whitening& whitening) {
-  ASSIGN_OR_RETURN(whitening.mean, ReadVector(fields, "mean", dimension));
-  ASSIGN_OR_RETURN(const std::vector<float> matrix, fields.Floats("matrix", dimension * dimension));
-  const auto d = static_cast<Eigen::Index>(dimension);
-  whitening.matrix = Eigen::Map<const RowMatrixF>(matrix.data(), d, d);
-  ASSIGN_OR_RETURN(whitening.shrinkage, fields.Number("shrinkage", 0, 1));
-  return fields.CheckNoOthers({"mean", "matrix", "shrinkage"});
-}
-
 Result<> CheckModelFields(const MeasuredModel& model) {
   RETURN_IF_ERROR(CheckFileName(model.model_id, "model.id"));
   RETURN_IF_ERROR(CheckFileName(model.model_revision, "model.revision"));
-  const Eigen::Index d = model.whitening.mean.size();
+  const Eigen::Index d = model.mean.size();
   if (d < 1 || d > static_cast<Eigen::Index>(kGuardDimensionMax)) {
     return BadFile("model.dimension", "expected 1 to {}, got {}", kGuardDimensionMax, d);
-  }
-  // What multiplies rows from either side has to be the same from both.
-  const float largest = model.whitening.matrix.cwiseAbs().maxCoeff();
-  const float asymmetry =
-      (model.whitening.matrix - model.whitening.matrix.transpose()).cwiseAbs().maxCoeff();
-  if (!(asymmetry <= 1e-4F * largest)) {
-    return BadFile("whitening.matrix", "expected a symmetric matrix");
   }
   RETURN_IF_ERROR(CheckFileNumbers(model.evidence_quantiles, model.evidence_quantiles.size(),
                                    -kLarge, kLarge, "evidence_quantiles"));
@@ -232,8 +220,7 @@ Result<GuardFile> GuardFile::Parse(std::string_view text) {
   ASSIGN_OR_RETURN(const std::size_t dimension, embedder.Count("dimension", kGuardDimensionMax));
   if (dimension == 0) return BadFile("model.dimension", "expected at least 1, got 0");
   RETURN_IF_ERROR(embedder.CheckNoOthers({"id", "revision", "dimension"}));
-  ASSIGN_OR_RETURN(FileFields whitening, root.Object("whitening"));
-  RETURN_IF_ERROR(ReadWhitening(std::move(whitening), dimension, model.whitening));
+  ASSIGN_OR_RETURN(model.mean, ReadVector(root, "mean", dimension));
   ASSIGN_OR_RETURN(FileFields probes, root.Object("probes"));
   for (std::size_t i = 0; i < kGuardHeads; ++i) {
     const std::string name(GuardHeadName(static_cast<GuardHead>(i)));
@@ -254,13 +241,12 @@ Result<GuardFile> GuardFile::Parse(std::string_view text) {
   ASSIGN_OR_RETURN(const json* evidence, root.Get("evidence"));
   if (!evidence->is_object()) return BadFile("evidence", "expected an object");
   model.evidence = evidence->dump();
-  RETURN_IF_ERROR(root.CheckNoOthers({"format", "version", "model", "whitening", "probes", "alarm",
+  RETURN_IF_ERROR(root.CheckNoOthers({"format", "version", "model", "mean", "probes", "alarm",
                                       "language", "evidence_quantiles", "anchors", "evidence"}));
   return Create(std::move(model));
 }
 
 std::string GuardFile::ToJson() const {
-  const Whitening& whitening = model_.whitening;
   ordered_json probes;
   for (std::size_t i = 0; i < kGuardHeads; ++i) {
     probes[std::string(GuardHeadName(static_cast<GuardHead>(i)))] = ProbeJson(model_.probes[i]);
@@ -273,18 +259,14 @@ std::string GuardFile::ToJson() const {
       {"model",
        {{"id", model_.model_id},
         {"revision", model_.model_revision},
-        {"dimension", whitening.mean.size()}}},
+        {"dimension", model_.mean.size()}}},
       {"evidence", json::parse(model_.evidence.empty() ? "{}" : model_.evidence)},
       {"alarm", AlarmJson(model_)},
       {"anchors", std::move(anchors)},
       {"evidence_quantiles", model_.evidence_quantiles},
       {"probes", std::move(probes)},
       {"language", LanguageJson(model_)},
-      {"whitening",
-       {{"shrinkage", whitening.shrinkage},
-        {"mean", Floats(whitening.mean)},
-        {"matrix", EncodeFloats(whitening.matrix.data(),
-                                static_cast<std::size_t>(whitening.matrix.size()))}}}};
+      {"mean", Floats(model_.mean)}};
   return root.dump(1) + "\n";
 }
 
@@ -295,7 +277,7 @@ Result<> GuardFile::CheckModel(const ModelInfo& model) const {
                   "garrison guard train --mode measured --model {}",
                   what, trained, running, model.id);
   };
-  const auto dimension = static_cast<std::size_t>(model_.whitening.mean.size());
+  const auto dimension = static_cast<std::size_t>(model_.mean.size());
   if (model_.model_id != model.id) return refuse("the model", model_.model_id, model.id);
   if (dimension != model.dimension) return refuse("dimension", dimension, model.dimension);
   if (model_.model_revision != model.revision) {
@@ -306,8 +288,8 @@ Result<> GuardFile::CheckModel(const ModelInfo& model) const {
 
 Result<GuardFile> OpenGuardFile(const std::string& path) {
   if (path.empty()) return GuardFile::Parse(BuiltinGuard());
-  // A model of the largest dimension takes 8192^2 floats in base64.
-  constexpr std::uint64_t kBytesMax = std::uint64_t{512} << 20;
+  // A model of the largest dimension takes about 1 MiB.
+  constexpr std::uint64_t kBytesMax = std::uint64_t{16} << 20;
   ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kBytesMax));
   Result<GuardFile> file = GuardFile::Parse(text);
   if (!file) return tl::unexpected(At(path, std::move(file).error()));

@@ -29,7 +29,7 @@ TEST(GuardFile, ReadsBackToTheSameBits) {
   EXPECT_EQ(file->ToJson(), text);
   EXPECT_EQ(file->hash(), SmallGuard().hash());
   EXPECT_EQ(file->model().alarm, SmallGuard().model().alarm);
-  EXPECT_EQ(file->model().whitening.matrix, SmallGuard().model().whitening.matrix);
+  EXPECT_EQ(file->model().mean, SmallGuard().model().mean);
 }
 
 TEST(GuardFile, EveryFieldIsNeededAndNoOtherIsTaken) {
@@ -67,8 +67,8 @@ TEST(GuardFile, RefusesNumbersThatCannotBe) {
   expect(ErrorOf([](json& r) { r["model"]["dimension"] = 0; }), "model");
   expect(ErrorOf([](json& r) { r["model"]["dimension"] = 27; }), "expected 27 numbers");
   expect(ErrorOf([](json& r) { r["model"]["dimension"] = 1'000'000'000; }), "model.dimension");
-  expect(ErrorOf([](json& r) { r["whitening"]["mean"] = "AAAA"; }), "whitening.mean");
-  expect(ErrorOf([](json& r) { r["whitening"]["mean"] = "!"; }), "whitening.mean");
+  expect(ErrorOf([](json& r) { r["mean"] = "AAAA"; }), "mean");
+  expect(ErrorOf([](json& r) { r["mean"] = "!"; }), "mean");
   expect(ErrorOf([](json& r) { r["probes"]["user_harmful"]["calibration"]["slope"] = -1; }),
          "slope");
   expect(ErrorOf([](json& r) { r["probes"]["user_harmful"]["calibration"]["prior"] = 0; }),
@@ -83,12 +83,6 @@ TEST(GuardFile, RefusesNumbersThatCannotBe) {
   expect(ErrorOf([](json& r) { r["anchors"]["safe"] = json::array(); }), "anchors.safe");
   expect(ErrorOf([](json& r) { r["anchors"]["safe"] = {""}; }), "anchors.safe");
   expect(ErrorOf([](json& r) { r["evidence"] = 1; }), "evidence");
-}
-
-TEST(GuardFile, RefusesAMatrixThatIsNotSymmetric) {
-  MeasuredModel model = SmallGuard().model();
-  model.whitening.matrix(0, 1) += 1;
-  EXPECT_EQ(GuardFile::Create(std::move(model)).error().where, "whitening.matrix");
 }
 
 TEST(GuardFile, RefusesWhatWasCutOff) {

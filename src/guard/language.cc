@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 namespace garrison {
@@ -136,6 +137,8 @@ std::string_view LanguageVerdictName(LanguageVerdict verdict) {
   switch (verdict) {
     case LanguageVerdict::kKnown:
       return "known";
+    case LanguageVerdict::kMixed:
+      return "mixed";
     case LanguageVerdict::kForeign:
       return "foreign";
     case LanguageVerdict::kTooShort:
@@ -184,14 +187,37 @@ Result<LanguageProfile> LanguageProfile::Train(std::span<const std::string> text
 
 double LanguageProfile::Score(std::string_view text) const { return ScoreOf(SignsOf(text), data_); }
 
-LanguageVerdict LanguageProfile::Judge(std::string_view text) const {
-  const Signs signs = SignsOf(text);
+LanguageVerdict LanguageProfile::JudgePart(std::string_view part) const {
+  const Signs signs = SignsOf(part);
+  const bool latin = signs.latin >= kLanguageLettersMin;
+  const bool known = latin && ScoreOf(signs, data_) >= data_.threshold;
   // A name or a quotation in another script does not make a text foreign. One such character often
   // is a syllable or a word.
-  if (signs.other * 4 > signs.latin) return LanguageVerdict::kForeign;
-  if (signs.latin < kLanguageLettersMin) return LanguageVerdict::kTooShort;
-  return ScoreOf(signs, data_) < data_.threshold ? LanguageVerdict::kForeign
-                                                 : LanguageVerdict::kKnown;
+  if (signs.other * 4 > signs.latin) {
+    return known ? LanguageVerdict::kMixed : LanguageVerdict::kForeign;
+  }
+  if (!latin) return LanguageVerdict::kTooShort;
+  return known ? LanguageVerdict::kKnown : LanguageVerdict::kForeign;
+}
+
+LanguageVerdict LanguageProfile::Judge(std::string_view text) const {
+  std::optional<LanguageVerdict> all;
+  while (!text.empty()) {
+    std::size_t size = std::min(text.size(), kBytesRead);
+    while (size < text.size() && size > 1 &&
+           (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) {
+      --size;
+    }
+    const LanguageVerdict part = JudgePart(text.substr(0, size));
+    text.remove_prefix(size);
+    // The short end of a text says nothing about it.
+    if (!all || *all == LanguageVerdict::kTooShort) {
+      all = part;
+    } else if (part != *all && part != LanguageVerdict::kTooShort) {
+      return LanguageVerdict::kMixed;
+    }
+  }
+  return all.value_or(LanguageVerdict::kTooShort);
 }
 
 Result<LanguageProfile> LanguageProfile::Restore(Data data) {

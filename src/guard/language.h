@@ -15,11 +15,12 @@ namespace garrison {
 
 enum class LanguageVerdict {
   kKnown,
+  kMixed,     // the language and, beside it or in another part of the text, a foreign one
   kForeign,   // another script, or letters that do not follow one another like this
   kTooShort,  // fewer than kLanguageLettersMin letters of the Latin script: cannot be told
 };
 
-// "known", "foreign", "too short".
+// "known", "mixed", "foreign", "too short".
 std::string_view LanguageVerdictName(LanguageVerdict verdict);
 
 inline constexpr std::size_t kLanguageLettersMin = 16;
@@ -41,6 +42,7 @@ class LanguageProfile {
                                        std::span<const std::string> calibration,
                                        double foreign_rate);
 
+  // Reads all of it, in parts of 4,000 bytes.
   LanguageVerdict Judge(std::string_view text) const;
   // How much likelier or less likely than usual the letters are, (m - mean) / sqrt(deviation^2 / n
   // + spread^2) for a mean m of n letters; 0 for a text without letters. Texts differ by more than
@@ -62,6 +64,8 @@ class LanguageProfile {
   static Result<LanguageProfile> Restore(Data data);
 
  private:
+  LanguageVerdict JudgePart(std::string_view part) const;
+
   Data data_;
 };
 

@@ -74,6 +74,24 @@ TEST(Language, ALongTextOfOneTopicIsNotForeign) {
   EXPECT_LT(2 * foreign(profile), foreign(LanguageProfile::Restore(chance_alone).value()));
 }
 
+TEST(Language, AllOfATextIsRead) {
+  const LanguageProfile profile = Trained();
+  std::string english;
+  while (english.size() < 9'000) english += English(1, english.size())[0];
+  EXPECT_EQ(profile.Judge(english), LanguageVerdict::kKnown);
+  std::string japanese;
+  for (int i = 0; i < 900; ++i) japanese += "\xE6\x97\xA5";
+  EXPECT_EQ(profile.Judge(japanese), LanguageVerdict::kForeign);
+  EXPECT_EQ(profile.Judge(english + japanese), LanguageVerdict::kMixed);
+  EXPECT_EQ(profile.Judge(english.substr(0, 3'990) + japanese), LanguageVerdict::kMixed);
+  // A little of another script is a name; much of it is more than that, but hides nothing.
+  const std::string sentence = English(1, 5)[0];
+  EXPECT_EQ(profile.Judge(sentence + japanese.substr(0, 12)), LanguageVerdict::kKnown);
+  EXPECT_EQ(profile.Judge(sentence + japanese.substr(0, 120)), LanguageVerdict::kMixed);
+  // An end that is too short to tell.
+  EXPECT_EQ(profile.Judge(english.substr(0, 4'000) + "12345"), LanguageVerdict::kKnown);
+}
+
 TEST(Language, OthersAreForeign) {
   const LanguageProfile profile = Trained();
   for (const char* text :

@@ -7,9 +7,6 @@
 namespace garrison {
 namespace {
 
-// log(1 + exp(x)) without overflow.
-double SoftPlus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
-
 Result<> CheckLabels(std::size_t rows, std::span<const char> labels) {
   const auto positives = static_cast<std::size_t>(
       std::count_if(labels.begin(), labels.end(), [](char label) { return label != 0; }));
@@ -181,6 +178,8 @@ double Sigmoid(double x) {
 }
 
 double Logit(double p) { return std::log(p) - std::log1p(-p); }
+
+double SoftPlus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
 
 Result<Logistic> FitLogistic(const Design& design, std::span<const char> labels, double l2,
                              bool balanced) {

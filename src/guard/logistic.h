@@ -22,6 +22,8 @@ struct Logistic {
 // 1 / (1 + exp(-x)), and its inverse. Logit of 0 and 1 is infinite.
 double Sigmoid(double x);
 double Logit(double p);
+// log(1 + exp(x)) without overflow.
+double SoftPlus(double x);
 
 // n examples: dense features [n, d], and sparse ones of `sparse_size` numbers beside them.
 struct Design {
@@ -38,9 +40,8 @@ struct Design {
 Result<Logistic> FitLogistic(const Design& design, std::span<const char> labels, double l2,
                              bool balanced);
 
-// A monotone map from a score to a log-odds: linear (Platt) or through knots (isotonic).
+// From a score to log-odds (Platt): slope * score + offset.
 struct Calibration {
-  // Of log-odds = slope * score + offset.
   double slope = 1;
   double offset = 0;
   // Share of positives among what it was fitted on, of which log-odds speak.
@@ -49,10 +50,6 @@ struct Calibration {
   double LogOdds(double score) const { return slope * score + offset; }
   // What the score says beside the prior: log P(score | positive) / P(score | negative).
   double LogLikelihoodRatio(double score) const { return LogOdds(score) - Logit(prior); }
-  // The probability where `deployed` is the share of positives.
-  double Probability(double score, double deployed) const {
-    return Sigmoid(LogLikelihoodRatio(score) + Logit(deployed));
-  }
 };
 
 // Platt (1999) with the targets (n+ + 1)/(n+ + 2) and 1/(n- + 2), fitted by Newton's method as Lin,

@@ -9,12 +9,29 @@
 namespace garrison {
 namespace {
 
+// The centred windows of a side and, last, its whole message, which is the window itself if there
+// is only one. A side that did not speak is one row of zeros.
+RowMatrixF Centred(const MessageSide& side, const Eigen::VectorXf& mean) {
+  if (side.empty()) return RowMatrixF::Zero(1, mean.size());
+  const Eigen::Index windows = side.windows.rows();
+  RowMatrixF out(windows == 1 ? 1 : windows + 1, mean.size());
+  out.topRows(windows) = side.windows.rowwise() - mean.transpose();
+  if (windows != 1) out.bottomRows(1) = side.whole.rowwise() - mean.transpose();
+  return out;
+}
+
 // The embedder speaks of "input[i]"; the caller of the guard knows sides.
 Error NameSide(Error error) {
   for (const auto& [input, side] : {std::pair{"input[0]", "user"}, {"input[1]", "model"}}) {
     if (error.where.starts_with(input)) error.where.replace(0, 8, side);
   }
   return error;
+}
+
+// The evidence of a side that is not foreign altogether.
+std::optional<double> Known(const std::optional<SideScore>& side) {
+  if (!side || side->language == LanguageVerdict::kForeign) return std::nullopt;
+  return side->evidence;
 }
 
 // What follows from the sides.
@@ -32,33 +49,47 @@ void CompleteScores(MeasuredScores& scores) {
 // ---- a conversation
 // -----------------------------------------------------------------------------
 
+std::optional<double> Excess(const MeasuredScores& scores, const AlarmRule& rule) {
+  const std::optional<double> user = Known(scores.user);
+  const std::optional<double> reply = Known(scores.reply);
+  if (!user && !reply) return std::nullopt;
+  constexpr double kNone = -std::numeric_limits<double>::infinity();
+  return std::max(user ? *user - rule.user_level : kNone,
+                  reply ? *reply - rule.reply_level : kNone);
+}
+
+Result<Alarm::Step> CountTurn(const MeasuredScores& scores, const AlarmRule& rule, Alarm& alarm) {
+  const std::optional<double> excess = Excess(scores, rule);
+  if (excess && (scores.calibrated || *excess > rule.drift)) return alarm.Take(*excess, rule);
+  return alarm.Hold();
+}
+
 Result<MeasuredTurn> MeasuredState::Take(MeasuredScores scores, const MeasuredModel& model) {
   MeasuredRecord record;
+  record.calibrated = scores.calibrated;
+  ASSIGN_OR_RETURN(record.alarm, CountTurn(scores, model.alarm, alarm_));
   if (scores.calibrated) {
-    ASSIGN_OR_RETURN(record.alarm, alarm_.Take(scores.evidence, model.alarm));
     if (scores.user && scores.reply) {
       robustness_.Take(Sigmoid(scores.reply->evidence), Sigmoid(scores.user->evidence),
                        model.baseline);
     }
     record.robustness = robustness_.value(model.baseline);
   }
-  return TurnAgain(std::move(scores), record, model);
+  for (const auto& side : {Known(scores.user), Known(scores.reply)}) {
+    record.turn_alert = record.turn_alert || (side && *side > model.turn_threshold);
+  }
+  return TurnAgain(std::move(scores), record);
 }
 
-MeasuredTurn TurnAgain(MeasuredScores scores, const MeasuredRecord& record,
-                       const MeasuredModel& model) {
+MeasuredTurn TurnAgain(MeasuredScores scores, const MeasuredRecord& record) {
   MeasuredTurn turn;
   turn.scores = std::move(scores);
   turn.alarm = record.alarm;
   turn.robustness = record.robustness;
-  if (!turn.alarm) {
-    turn.action = Action::kReview;
-    return turn;
-  }
-  turn.turn_alert = turn.scores.evidence > model.turn_threshold;
-  turn.action = turn.alarm->on    ? Action::kBlock
-                : turn.turn_alert ? Action::kReview
-                                  : Action::kAllow;
+  turn.turn_alert = record.turn_alert;
+  turn.action = turn.alarm.on                           ? Action::kBlock
+                : turn.turn_alert || !record.calibrated ? Action::kReview
+                                                        : Action::kAllow;
   return turn;
 }
 
@@ -69,16 +100,18 @@ MeasuredRecord RecordOf(const MeasuredTurn& turn) {
   return {.user = evidence(turn.scores.user),
           .reply = evidence(turn.scores.reply),
           .compliance = turn.scores.compliance,
+          .calibrated = turn.scores.calibrated,
+          .turn_alert = turn.turn_alert,
           .alarm = turn.alarm,
           .robustness = turn.robustness};
 }
 
-MeasuredTurn TurnAgain(const MeasuredRecord& record, const MeasuredModel& model, double prior) {
+MeasuredTurn TurnAgain(const MeasuredRecord& record, double prior_log_odds) {
   const auto side = [&](std::optional<double> evidence) -> std::optional<SideScore> {
     if (!evidence) return std::nullopt;
     SideScore score;
     score.evidence = *evidence;
-    score.probability = Sigmoid(*evidence + Logit(prior));
+    score.probability = Sigmoid(*evidence + prior_log_odds);
     score.windows = 0;
     return score;
   };
@@ -86,13 +119,13 @@ MeasuredTurn TurnAgain(const MeasuredRecord& record, const MeasuredModel& model,
   scores.user = side(record.user);
   scores.reply = side(record.reply);
   scores.compliance = record.compliance;
-  scores.calibrated = record.alarm.has_value();
+  scores.calibrated = record.calibrated;
   CompleteScores(scores);
-  return TurnAgain(std::move(scores), record, model);
+  return TurnAgain(std::move(scores), record);
 }
 
 std::vector<std::string> MeasuredMessages(const MeasuredTurn& turn) {
-  if (!turn.alarm || !turn.alarm->on) return {};
+  if (!turn.alarm.on) return {};
   const MeasuredScores& scores = turn.scores;
   const bool by_user =
       scores.user && (!scores.reply || scores.user->evidence >= scores.reply->evidence);
@@ -104,8 +137,8 @@ std::vector<std::string> MeasuredMessages(const MeasuredTurn& turn) {
 }
 
 std::string_view MeasuredStatus(const MeasuredTurn& turn) {
+  if (turn.alarm.on) return "alarm";
   if (!turn.scores.calibrated) return "not calibrated";
-  if (turn.alarm && turn.alarm->on) return "alarm";
   return turn.turn_alert ? "suspicious turn" : "ordinary";
 }
 
@@ -120,7 +153,7 @@ Result<MeasuredState> MeasuredState::Restore(const Data& data) {
 // -------------------------------------------------------------------------------------
 
 MeasuredMonitor::MeasuredMonitor(const Embedder& embedder, GuardFile file, double prior)
-    : embedder_(embedder), file_(std::move(file)), prior_(prior) {}
+    : embedder_(embedder), file_(std::move(file)), prior_log_odds_(Logit(prior)) {}
 
 Result<std::unique_ptr<MeasuredMonitor>> MeasuredMonitor::Create(const Embedder& embedder,
                                                                  GuardFile file, double prior) {
@@ -137,45 +170,54 @@ Result<std::unique_ptr<MeasuredMonitor>> MeasuredMonitor::Create(const Embedder&
 Result<> MeasuredMonitor::EmbedAnchors() {
   const std::vector<AnchorSet>& sets = file_.model().anchors;
   EmbedRequest request{.long_input = LongInput{.policy = LongInput::Policy::kChunk}};
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    for (const std::string& text : sets[i].texts) {
-      request.inputs.emplace_back(text);
-      anchor_set_.push_back(i);
-    }
+  for (const AnchorSet& set : sets) {
+    for (const std::string& text : set.texts) request.inputs.emplace_back(text);
   }
   if (request.inputs.empty()) return {};
   RequestContext context;
   context.id = "guard.file";
   const auto rows = embedder_.Embed(request, context);
   if (!rows) return tl::unexpected(At("guard.file: anchors", rows.error()));
-  const Eigen::Map<const RowMatrixF> x(rows->values.data(), static_cast<Eigen::Index>(rows->size()),
-                                       static_cast<Eigen::Index>(rows->dimension));
-  anchors_ = file_.model().whitening.Apply(x);
-  anchors_.rowwise().normalize();
+  const Eigen::VectorXf& mean = file_.model().mean;
+  anchors_ = RowMatrixF::Zero(static_cast<Eigen::Index>(sets.size()), mean.size());
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    auto direction = anchors_.row(static_cast<Eigen::Index>(i));
+    for (std::size_t text = 0; text < sets[i].texts.size(); ++text) {
+      const Eigen::Map<const Eigen::VectorXf> x(rows->row(row++).data(), mean.size());
+      direction += (x - mean).normalized().transpose();
+    }
+    direction.normalize();
+  }
   return {};
 }
 
-NearestAnchor MeasuredMonitor::Nearest(const Eigen::Ref<const Eigen::RowVectorXf>& whitened) const {
+NearestAnchor MeasuredMonitor::Nearest(const Eigen::Ref<const Eigen::RowVectorXf>& centred) const {
   if (anchors_.rows() == 0) return {};
   Eigen::Index best = 0;
-  const Eigen::VectorXf products = anchors_ * whitened.transpose();
-  const float largest = products.maxCoeff(&best);
-  const float length = whitened.norm();
-  const std::size_t set = anchor_set_[static_cast<std::size_t>(best)];
-  return {file_.model().anchors[set].name, length > 0 ? largest / length : 0.0};
+  float largest = -std::numeric_limits<float>::infinity();
+  for (Eigen::Index i = 0; i < anchors_.rows(); ++i) {
+    const float product = anchors_.row(i).dot(centred);
+    if (product <= largest) continue;
+    largest = product;
+    best = i;
+  }
+  const float length = centred.norm();
+  return {file_.model().anchors[static_cast<std::size_t>(best)].name,
+          length > 0 ? largest / length : 0.0};
 }
 
 SideScore MeasuredMonitor::WorstWindow(const Probe& probe, const MessageSide& side,
-                                       const RowMatrixF& whitened,
+                                       const RowMatrixF& centred,
                                        std::span<const double> scores) const {
   const auto worst = std::max_element(scores.begin(), scores.end());
   const auto fired = static_cast<std::size_t>(worst - scores.begin());
   SideScore score;
   score.evidence = probe.calibration.LogLikelihoodRatio(*worst);
-  score.probability = probe.calibration.Probability(*worst, prior_);
+  score.probability = Sigmoid(score.evidence + prior_log_odds_);
   score.window = side.places[fired];
   score.windows = scores.size();
-  score.nearest = Nearest(whitened.row(static_cast<Eigen::Index>(fired)));
+  score.nearest = Nearest(centred.row(static_cast<Eigen::Index>(fired)));
   return score;
 }
 
@@ -185,36 +227,30 @@ Result<MeasuredScores> MeasuredMonitor::ScoreSides(const MessageSide& user,
   const auto probe = [&](GuardHead head) -> const Probe& {
     return model.probes[static_cast<std::size_t>(head)];
   };
-  const Eigen::RowVectorXf none = Eigen::RowVectorXf::Zero(model.whitening.mean.size());
-  // Whitened windows, and the whole message, which is its own window if it is short.
-  const auto whiten = [&](const MessageSide& side, RowMatrixF& windows) -> Eigen::RowVectorXf {
-    if (side.empty()) return none;
-    windows = model.whitening.Apply(side.windows);
-    return side.windows.rows() == 1 ? windows.row(0) : model.whitening.Apply(side.whole).row(0);
-  };
-  RowMatrixF user_windows;
-  RowMatrixF reply_windows;
-  const Eigen::RowVectorXf u = whiten(user, user_windows);
-  const Eigen::RowVectorXf r = whiten(reply, reply_windows);
+  const RowMatrixF user_vectors = Centred(user, model.mean);
+  const RowMatrixF reply_vectors = Centred(reply, model.mean);
+  const auto u = user_vectors.row(user_vectors.rows() - 1);
+  const auto r = reply_vectors.row(reply_vectors.rows() - 1);
 
   MeasuredScores scores;
   std::vector<double> window_scores;
   if (!user.empty()) {
     const Probe& harmful = probe(GuardHead::kUserHarmful);
-    for (Eigen::Index i = 0; i < user_windows.rows(); ++i) {
+    for (Eigen::Index i = 0; i < user.windows.rows(); ++i) {
       const auto& words = user.window_words[static_cast<std::size_t>(i)];
-      window_scores.push_back(harmful.Score({user_windows.row(i), none, words, {}}));
+      // A probe of the message alone does not look at the second vector.
+      window_scores.push_back(harmful.Score({user_vectors.row(i), u, words, {}}));
     }
-    scores.user = WorstWindow(harmful, user, user_windows, window_scores);
+    scores.user = WorstWindow(harmful, user, user_vectors, window_scores);
   }
   if (!reply.empty()) {
     const Probe& risky = probe(GuardHead::kReplyRisky);
     window_scores.clear();
-    for (Eigen::Index i = 0; i < reply_windows.rows(); ++i) {
+    for (Eigen::Index i = 0; i < reply.windows.rows(); ++i) {
       const auto& words = reply.window_words[static_cast<std::size_t>(i)];
-      window_scores.push_back(risky.Score({u, reply_windows.row(i), user.whole_words, words}));
+      window_scores.push_back(risky.Score({u, reply_vectors.row(i), user.whole_words, words}));
     }
-    scores.reply = WorstWindow(risky, reply, reply_windows, window_scores);
+    scores.reply = WorstWindow(risky, reply, reply_vectors, window_scores);
   }
   if (scores.user && scores.reply) {
     const Probe& complies = probe(GuardHead::kReplyComplies);
@@ -236,32 +272,35 @@ Result<MeasuredScores> MeasuredMonitor::Score(const std::optional<std::string>& 
                 "expected a message of the user, the model or both, got neither");
   }
   const std::array<std::optional<std::string>, 2> texts = {user, model};
-  auto scored = ScoreAll(texts, context);
-  if (!scored) return tl::unexpected(NameSide(std::move(scored).error()));
-  return std::move(scored->front().scores);
+  const auto read = Read(texts, context);
+  if (!read) return tl::unexpected(NameSide(read.error()));
+  return Score((*read)[0], (*read)[1]);
 }
 
-Result<std::vector<MeasuredMonitor::ScoredSides>> MeasuredMonitor::ScoreAll(
+Result<std::vector<MeasuredMonitor::Message>> MeasuredMonitor::Read(
     std::span<const std::optional<std::string>> texts, const RequestContext& context) const {
   ASSIGN_OR_RETURN(std::vector<MessageSide> sides, EmbedSides(embedder_, texts, context));
-  std::vector<ScoredSides> all;
-  all.reserve(sides.size() / 2);
-  for (std::size_t i = 0; i + 1 < sides.size(); i += 2) {
-    ScoredSides& turn = all.emplace_back();
-    turn.user = std::move(sides[i]);
-    turn.reply = std::move(sides[i + 1]);
-    MeasuredScores& scores = turn.scores;
-    ASSIGN_OR_RETURN(scores, ScoreSides(turn.user, turn.reply));
-    const auto judge = [&](std::optional<SideScore>& side, const std::optional<std::string>& text) {
-      if (!side) return;
-      side->language = file_.model().language.Judge(*text);
-      if (side->language == LanguageVerdict::kForeign) scores.calibrated = false;
-    };
-    judge(scores.user, texts[i]);
-    judge(scores.reply, texts[i + 1]);
-    scores.tokens = turn.user.tokens + turn.reply.tokens;
+  std::vector<Message> messages(sides.size());
+  for (std::size_t i = 0; i < sides.size(); ++i) {
+    messages[i].side = std::move(sides[i]);
+    if (texts[i]) messages[i].language = file_.model().language.Judge(*texts[i]);
   }
-  return all;
+  return messages;
+}
+
+Result<MeasuredScores> MeasuredMonitor::Score(const Message& user, const Message& reply) const {
+  ASSIGN_OR_RETURN(MeasuredScores scores, ScoreSides(user.side, reply.side));
+  const auto judge = [&](std::optional<SideScore>& side, LanguageVerdict language) {
+    if (!side) return;
+    side->language = language;
+    const bool partly_foreign =
+        language == LanguageVerdict::kForeign || language == LanguageVerdict::kMixed;
+    if (partly_foreign) scores.calibrated = false;
+  };
+  judge(scores.user, user.language);
+  judge(scores.reply, reply.language);
+  scores.tokens = user.side.tokens + reply.side.tokens;
+  return scores;
 }
 
 Result<std::vector<MeasuredTurn>> CheckConversation(const MeasuredMonitor& monitor,

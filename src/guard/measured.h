@@ -23,7 +23,7 @@ namespace garrison {
 
 struct NearestAnchor {
   std::string_view set;  // lives as long as the monitor
-  double cosine = 0;     // in whitened space
+  double cosine = 0;     // with the mean direction of its sentences, of centred vectors
 };
 
 // What one side of a turn scores. Of a long message, its worst window.
@@ -45,22 +45,32 @@ struct MeasuredScores {
   std::optional<double> toxic_sycophancy;  // P(user harmful) P(reply complies)
   // The larger evidence of the two sides.
   double evidence = 0;
-  // False: a side is in a language that nothing was calibrated for. Its numbers say nothing.
+  // False: a side is, in part at least, in a language that nothing was calibrated for. Numbers of a
+  // side that is foreign altogether say nothing.
   bool calibrated = true;
   std::size_t tokens = 0;  // that the embedder read
 };
 
+// What the alarm adds up: the larger of what the sides' evidence is above that of ordinary messages
+// and replies. A probe of messages and one of replies stand at different levels in ordinary
+// conversations; without this one side would always speak for both. Unset if there is no side, or
+// only foreign ones.
+std::optional<double> Excess(const MeasuredScores& scores, const AlarmRule& rule);
+
+// The alarm after a turn. One that is not calibrated may raise it by what is known of the turn, but
+// not lower it: foreign characters must be no way around it.
+Result<Alarm::Step> CountTurn(const MeasuredScores& scores, const AlarmRule& rule, Alarm& alarm);
+
 struct MeasuredTurn {
   MeasuredScores scores;
-  // Both unset for a turn that is not calibrated: it leaves the conversation as it was.
-  std::optional<Alarm::Step> alarm;
-  std::optional<RobustnessRatio::Value> robustness;
+  Alarm::Step alarm;
+  std::optional<RobustnessRatio::Value> robustness;  // unset where not calibrated
   bool turn_alert = false;  // this turn alone is beyond the threshold of single turns
   // Block while the alarm is on; review for a turn alert, or what is not calibrated.
   Action action = Action::kAllow;
 };
 
-// "not calibrated", "alarm", "suspicious turn" or "ordinary".
+// "alarm", "not calibrated", "suspicious turn" or "ordinary".
 std::string_view MeasuredStatus(const MeasuredTurn& turn);
 
 // Sentences for the person at the keyboard; empty unless the alarm is on.
@@ -71,17 +81,19 @@ struct MeasuredRecord {
   std::optional<double> user;  // evidence
   std::optional<double> reply;
   std::optional<double> compliance;
-  std::optional<Alarm::Step> alarm;  // unset: the turn was not calibrated
+  bool calibrated = true;
+  bool turn_alert = false;
+  Alarm::Step alarm;
   std::optional<RobustnessRatio::Value> robustness;
 
   bool operator==(const MeasuredRecord&) const = default;
 };
 MeasuredRecord RecordOf(const MeasuredTurn& turn);
 // The turn again from its scores and what it did then.
-MeasuredTurn TurnAgain(MeasuredScores scores, const MeasuredRecord& record,
-                       const MeasuredModel& model);
-// The same from the record alone: without windows, anchors and languages. `prior` as the monitor's.
-MeasuredTurn TurnAgain(const MeasuredRecord& record, const MeasuredModel& model, double prior);
+MeasuredTurn TurnAgain(MeasuredScores scores, const MeasuredRecord& record);
+// The same from the record alone: without windows, anchors and languages. `prior_log_odds` is the
+// monitor's.
+MeasuredTurn TurnAgain(const MeasuredRecord& record, double prior_log_odds);
 
 // A conversation's state; a small value, O(1) per turn. Not synchronised.
 class MeasuredState {
@@ -117,35 +129,34 @@ class MeasuredMonitor {
                                const std::optional<std::string>& model,
                                const RequestContext& context) const;
 
-  // The same of turns with both sides, with one call of the embedder, which names "input[i]", of
-  // which each turn has two. Beside the scores the vectors that they were made from.
-  struct ScoredSides {
-    MeasuredScores scores;
-    MessageSide user;
-    MessageSide reply;
+  // The same in two steps, for whoever needs a message more than once. Read takes one call of the
+  // embedder for all texts, which are "input[i]" in its errors; an unset one is an empty message.
+  struct Message {
+    MessageSide side;
+    LanguageVerdict language = LanguageVerdict::kKnown;
   };
-  Result<std::vector<ScoredSides>> ScoreAll(std::span<const std::optional<std::string>> texts,
-                                            const RequestContext& context) const;
+  Result<std::vector<Message>> Read(std::span<const std::optional<std::string>> texts,
+                                    const RequestContext& context) const;
+  Result<MeasuredScores> Score(const Message& user, const Message& reply) const;
 
   // The same without embedder and language. INTERNAL: a vector is not finite.
   Result<MeasuredScores> ScoreSides(const MessageSide& user, const MessageSide& reply) const;
 
   const GuardFile& file() const { return file_; }
-  double prior() const { return prior_; }
+  double prior_log_odds() const { return prior_log_odds_; }
 
  private:
   MeasuredMonitor(const Embedder& embedder, GuardFile file, double prior);
 
   Result<> EmbedAnchors();
-  NearestAnchor Nearest(const Eigen::Ref<const Eigen::RowVectorXf>& whitened) const;
-  SideScore WorstWindow(const Probe& probe, const MessageSide& side, const RowMatrixF& whitened,
+  NearestAnchor Nearest(const Eigen::Ref<const Eigen::RowVectorXf>& centred) const;
+  SideScore WorstWindow(const Probe& probe, const MessageSide& side, const RowMatrixF& centred,
                         std::span<const double> scores) const;
 
   const Embedder& embedder_;
   const GuardFile file_;
-  const double prior_;
-  RowMatrixF anchors_;                   // [texts of all sets, d], whitened, of length 1
-  std::vector<std::size_t> anchor_set_;  // of each row
+  const double prior_log_odds_;
+  RowMatrixF anchors_;  // [sets, d], the mean direction of each, of length 1
 };
 
 // Scores a whole conversation from its first turn. Errors name the turn (where: "turn 3: ...").

@@ -13,7 +13,6 @@
 #include "guard/alarm.h"
 #include "guard/language.h"
 #include "guard/logistic.h"
-#include "guard/whitening.h"
 #include "guard/word_features.h"
 
 namespace garrison {
@@ -31,7 +30,7 @@ inline constexpr std::size_t kGuardHeads = 3;
 // "user_harmful", "reply_risky", "reply_complies".
 std::string_view GuardHeadName(GuardHead head);
 
-// What a probe looks at: whitened vectors u of the message and r of the reply, [d] each, and the
+// What a probe looks at: centred vectors u of the message and r of the reply, [d] each, and the
 // words of both. A side that did not speak is zero, which is the mean of all texts, and has no
 // words.
 struct ProbeInput {
@@ -58,10 +57,7 @@ struct Probe {
   double Score(const ProbeInput& input) const;
 };
 
-// The features that Probe::Score weighs, without the words, side by side: [d] or [4 d].
-Eigen::RowVectorXf DenseFeatures(const ProbeInput& input, bool of_pair);
-
-// A set of example sentences; the nearest one says what a text was like.
+// A set of example sentences; the nearest set says what a text was like.
 struct AnchorSet {
   std::string name;  // "safe", "refusal", "harmful", "sycophantic"
   std::vector<std::string> texts;
@@ -71,7 +67,7 @@ struct AnchorSet {
 struct MeasuredModel {
   std::string model_id;
   std::string model_revision;
-  Whitening whitening;
+  Eigen::VectorXf mean;  // [d], of vectors; what is less by it is centred
   std::array<Probe, kGuardHeads> probes;
   AlarmRule alarm;
   // Evidence of a single turn above which it is worth a look, at `turn_false_alarms`.

@@ -51,18 +51,13 @@ ordered_json MeasuredTurnJson(const MeasuredTurn& turn, const MeasuredModel& mod
                       {"toxic_sycophancy", Optional(scores.toxic_sycophancy)},
                       {"evidence", scores.evidence},
                       {"turn_alert", turn.turn_alert}};
-  if (turn.alarm) {
-    out["alarm"] = {{"on", turn.alarm->on},
-                    {"rose", turn.alarm->rose},
-                    {"sum", turn.alarm->sum},
-                    {"threshold", model.alarm.threshold}};
-    out["trend"] = turn.alarm->trend ? ordered_json{{"slope", turn.alarm->trend->slope},
-                                                    {"z", turn.alarm->trend->z}}
-                                     : ordered_json(nullptr);
-  } else {
-    out["alarm"] = nullptr;
-    out["trend"] = nullptr;
-  }
+  out["alarm"] = {{"on", turn.alarm.on},
+                  {"rose", turn.alarm.rose},
+                  {"sum", turn.alarm.sum},
+                  {"threshold", model.alarm.threshold}};
+  const std::optional<Trend>& trend = turn.alarm.trend;
+  out["trend"] =
+      trend ? ordered_json{{"slope", trend->slope}, {"z", trend->z}} : ordered_json(nullptr);
   out["robustness"] = RobustnessJson(turn.robustness);
   out["action"] = ActionName(turn.action);
   return out;
@@ -124,12 +119,11 @@ std::string MeasuredTable(std::span<const MeasuredTurn> turns, const GuardFile& 
   for (std::size_t i = 0; i < turns.size(); ++i) {
     const MeasuredTurn& turn = turns[i];
     const MeasuredScores& scores = turn.scores;
-    out +=
-        fmt::format(kLine, i + 1, percent(scores.user), percent(scores.reply),
-                    scores.toxic_sycophancy ? fmt::format("{:.4f}", *scores.toxic_sycophancy) : "-",
-                    fmt::format("{:.2f}", scores.evidence),
-                    turn.alarm ? fmt::format("{:.2f}", turn.alarm->sum) : "-", MeasuredStatus(turn),
-                    window(scores.reply), nearest(scores.reply), ActionName(turn.action));
+    out += fmt::format(
+        kLine, i + 1, percent(scores.user), percent(scores.reply),
+        scores.toxic_sycophancy ? fmt::format("{:.4f}", *scores.toxic_sycophancy) : "-",
+        fmt::format("{:.2f}", scores.evidence), fmt::format("{:.2f}", turn.alarm.sum),
+        MeasuredStatus(turn), window(scores.reply), nearest(scores.reply), ActionName(turn.action));
   }
   const MeasuredModel& model = file.model();
   return out + fmt::format(
@@ -154,14 +148,13 @@ ordered_json ScoredDialogueJson(const std::string& id, const std::vector<Measure
                     {"p_reply", probability(scores.reply)},
                     {"p_complies", Optional(scores.compliance)},
                     {"log_odds", scores.evidence},
-                    {"cusum", turn.alarm ? ordered_json(turn.alarm->sum) : ordered_json(nullptr)},
-                    {"alarm", turn.alarm ? ordered_json(turn.alarm->on) : ordered_json(nullptr)},
+                    {"cusum", turn.alarm.sum},
+                    {"alarm", turn.alarm.on},
                     {"turn_alert", turn.turn_alert},
                     {"calibrated", scores.calibrated}});
     log_odds = std::max(log_odds, scores.evidence);
-    if (!turn.alarm) continue;
-    cusum = std::max(cusum, turn.alarm->sum);
-    if (turn.alarm->on && !alarm_turn) alarm_turn = i + 1;
+    cusum = std::max(cusum, turn.alarm.sum);
+    if (turn.alarm.on && !alarm_turn) alarm_turn = i + 1;
   }
   return {{"id", id},
           {"turns", std::move(rows)},

@@ -65,6 +65,26 @@ TEST_F(MeasuredTest, SaysWhatATextWasLike) {
   EXPECT_EQ(Score("the quiet street after school", std::nullopt).user->nearest.set, "safe");
 }
 
+// The cosine with the mean direction of a set, of centred vectors.
+TEST_F(MeasuredTest, TheNearestSetIsThatOfTheClosestMeanDirection) {
+  MeasuredModel model = SmallGuard().model();
+  model.anchors = {{"far", {"zzzz"}}, {"near", {"aab", "bbbc"}}};
+  const auto monitor =
+      MeasuredMonitor::Create(embedder_, GuardFile::Create(model).value(), 0.1).value();
+  const auto centred = [&](const char* text) -> Eigen::VectorXf {
+    const EmbedRequest request{.inputs = {EmbedInput(std::string(text))}};
+    const Embeddings embedded = embedder_.Embed(request, {}).value();
+    return Eigen::Map<const Eigen::VectorXf>(embedded.values.data(), model.mean.size()) -
+           model.mean;
+  };
+  const Eigen::VectorXf text = centred("abba cab");
+  const Eigen::VectorXf direction =
+      centred("aab").normalized() / 2 + centred("bbbc").normalized() / 2;
+  const NearestAnchor nearest = monitor->Score("abba cab", std::nullopt, {})->user->nearest;
+  EXPECT_EQ(nearest.set, "near");
+  EXPECT_NEAR(nearest.cosine, text.dot(direction) / text.norm() / direction.norm(), 1e-5);
+}
+
 TEST_F(MeasuredTest, AnotherLanguageIsNotCalledSafe) {
   const MeasuredScores scores =
       Score("Der Schmetterling fliegt ueber gruene Felder und sucht sich eine Blume", std::nullopt);
@@ -72,10 +92,70 @@ TEST_F(MeasuredTest, AnotherLanguageIsNotCalledSafe) {
   MeasuredState state;
   const auto turn = state.Take(scores, SmallGuard().model());
   ASSERT_TRUE(turn);
-  EXPECT_FALSE(turn->alarm);
+  EXPECT_FALSE(turn->alarm.on);
   EXPECT_EQ(turn->action, Action::kReview);
   EXPECT_EQ(state.data(), MeasuredState().data()) << "it leaves the conversation as it was";
   EXPECT_EQ(MeasuredTurnJson(*turn, SmallGuard().model())["status"], "not calibrated");
+}
+
+// Windows of nothing to read must not spare those beside them.
+TEST_F(MeasuredTest, ARuleOfDashesHidesNothing) {
+  const std::string user = world_.Message(true);
+  const std::string reply = world_.Reply(true);
+  const MeasuredScores plain = Score(user, reply);
+  const std::string rule = "\n" + std::string(5'000, '-') + "\n";
+  const MeasuredScores ruled = Score(user + rule, rule + reply + rule);
+  EXPECT_NEAR(ruled.user->evidence, plain.user->evidence, 1e-6);
+  EXPECT_NEAR(ruled.reply->evidence, plain.reply->evidence, 1e-6);
+  EXPECT_EQ(monitor_->Score(rule, reply, {}).error().where, "user") << "nothing at all to read";
+}
+
+TEST_F(MeasuredTest, AFewForeignCharactersAreNoWayAroundTheAlarm) {
+  const MeasuredModel& model = SmallGuard().model();
+  std::string foreign;
+  for (int i = 0; i < 40; ++i) foreign += "\xE7\x88\x86";
+  const auto bad = [&](bool mixed) {
+    return Score(world_.Message(true) + (mixed ? foreign : ""), world_.Reply(true));
+  };
+  // It rises by what is known of the turns.
+  MeasuredState state;
+  bool on = false;
+  for (int n = 0; n < 8; ++n) {
+    const MeasuredTurn turn = state.Take(bad(true), model).value();
+    EXPECT_FALSE(turn.scores.calibrated);
+    EXPECT_NE(turn.action, Action::kAllow);
+    on = on || turn.alarm.on;
+  }
+  EXPECT_TRUE(on);
+  // It stays on over a turn of which nothing is known, and no mixed one lowers it.
+  const double sum = state.data().alarm.sum;
+  const std::string german =
+      "Der Schmetterling fliegt ueber gruene Felder und sucht sich eine Blume";
+  const MeasuredTurn all_foreign = state.Take(Score(german, german), model).value();
+  EXPECT_EQ(all_foreign.action, Action::kBlock);
+  EXPECT_EQ(MeasuredStatus(all_foreign), "alarm");
+  EXPECT_FALSE(MeasuredMessages(all_foreign).empty());
+  (void)state.Take(Score(world_.Message(false) + foreign, world_.Reply(false)), model).value();
+  EXPECT_GE(state.data().alarm.sum, sum);
+}
+
+// A side's evidence counts from where that side stands in ordinary turns.
+TEST_F(MeasuredTest, TheAlarmAddsUpWhatIsAboveOrdinaryTurns) {
+  const AlarmRule rule{.user_level = -4, .reply_level = 0.5};
+  MeasuredScores scores;
+  scores.user = SideScore{.evidence = -1};
+  EXPECT_DOUBLE_EQ(*Excess(scores, rule), 3);
+  scores.reply = SideScore{.evidence = 1};
+  EXPECT_DOUBLE_EQ(*Excess(scores, rule), 3) << "0.5 of the reply is less";
+  scores.reply->evidence = 5;
+  EXPECT_DOUBLE_EQ(*Excess(scores, rule), 4.5);
+  scores.user.reset();
+  EXPECT_DOUBLE_EQ(*Excess(scores, rule), 4.5);
+
+  MeasuredModel model = SmallGuard().model();
+  model.alarm = {.user_level = -4, .reply_level = 0.5, .drift = 1, .threshold = 9};
+  MeasuredState state;
+  EXPECT_DOUBLE_EQ(state.Take(scores, model)->alarm.sum, 3.5);
 }
 
 TEST_F(MeasuredTest, AnErosionLatchesAndIsKept) {
@@ -89,7 +169,7 @@ TEST_F(MeasuredTest, AnErosionLatchesAndIsKept) {
     state = *restored;
     last = state.Take(*scores, SmallGuard().model()).value();
   }
-  EXPECT_TRUE(last->alarm->on);
+  EXPECT_TRUE(last->alarm.on);
   EXPECT_EQ(last->action, Action::kBlock);
   ASSERT_TRUE(last->robustness);
   EXPECT_TRUE(last->robustness->interval);
@@ -119,7 +199,7 @@ TEST_F(MeasuredTest, AConversationOfOneSideIsScored) {
     conversation.turns.push_back({n, world_.Message(true), std::nullopt});
   const auto turns = CheckConversation(*monitor_, conversation, {});
   ASSERT_TRUE(turns);
-  EXPECT_TRUE((*turns)[2].alarm->on);
+  EXPECT_TRUE((*turns)[2].alarm.on);
   EXPECT_FALSE((*turns)[2].robustness);
   conversation.turns[1].user = "123";
   EXPECT_EQ(CheckConversation(*monitor_, conversation, {}).error().where, "turn 2: user");

@@ -73,17 +73,12 @@ std::string MainLanguage(const std::vector<TrainingTurn>& turns) {
       ->first;
 }
 
-// A fifth of the train groups chooses among candidates; independent of the split, which takes the
-// hash of the group alone.
-bool HeldOut(std::string_view group) {
-  return std::to_integer<int>([&] {
-           Sha256 hash;
-           hash.Update("held out:");
-           hash.Update(group);
-           return hash.Finish();
-         }()[0]) %
-             5 ==
-         0;
+// Of the cross-validation; independent of the split, which takes the hash of the group alone.
+std::size_t FoldOf(std::string_view group) {
+  Sha256 hash;
+  hash.Update("fold:");
+  hash.Update(group);
+  return std::to_integer<std::size_t>(hash.Finish()[0]) % kProbeFolds;
 }
 
 // ---- training
@@ -110,7 +105,7 @@ class Trainer {
   }
 
  private:
-  // Picks the rows, embeds them, whitens.
+  // Picks the rows, embeds them, learns the mean and the spread of their vectors.
   Result<> Prepare();
   Result<> FitLanguage();
   Result<> FitProbes();
@@ -127,6 +122,7 @@ class Trainer {
   const MeasuredTraining& training_;
   const TrainingLog& log_;
   MeasuredModel model_;
+  Whitening whitening_;  // of the vectors of the train split
   ordered_json evidence_;
   std::vector<const TrainingTurn*> rows_;  // of the main language, without the test split
   std::vector<TurnSides> sides_;           // of rows_
@@ -159,9 +155,9 @@ Result<> Trainer::Prepare() {
   for (std::size_t i = 0; i < vectors.size(); ++i) {
     x.row(static_cast<Index>(i)) = vectors[i]->row(0).cast<double>();
   }
-  ASSIGN_OR_RETURN(model_.whitening, FitWhitening(x));
-  log_(fmt::format("whitened with {} vectors, shrinkage {:.4f}", vectors.size(),
-                   model_.whitening.shrinkage));
+  ASSIGN_OR_RETURN(whitening_, FitWhitening(x));
+  model_.mean = whitening_.mean;
+  log_(fmt::format("centred with {} vectors", vectors.size()));
   return {};
 }
 
@@ -179,38 +175,38 @@ Result<> Trainer::FitLanguage() {
 }
 
 Result<> Trainer::FitProbes() {
-  std::vector<ProbeCandidate> candidates;
-  for (const double scale : training_.dense_scales) {
-    for (const double l2 : training_.l2) candidates.push_back({l2, scale});
-  }
   const auto d = static_cast<Index>(embedder_.info().dimension);
-  std::vector<std::array<Eigen::RowVectorXf, 2>> whitened(rows_.size());
+  std::vector<std::array<Eigen::RowVectorXf, 2>> centred(rows_.size());
   for (std::size_t i = 0; i < rows_.size(); ++i) {
-    const auto whiten = [&](const MessageSide& side) -> Eigen::RowVectorXf {
+    const auto centre = [&](const MessageSide& side) -> Eigen::RowVectorXf {
       if (side.empty()) return Eigen::RowVectorXf::Zero(d);
-      return model_.whitening.Apply(side.whole).row(0);
+      return side.whole.row(0) - model_.mean.transpose();
     };
-    whitened[i] = {whiten(sides_[i].user), whiten(sides_[i].reply)};
+    centred[i] = {centre(sides_[i].user), centre(sides_[i].reply)};
   }
   for (const GuardHead head : kHeads) {
     const auto h = static_cast<std::size_t>(head);
     std::vector<ProbeExample> examples;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       if (rows_[i]->split != Split::kTrain || !rows_[i]->labels[h]) continue;
-      examples.push_back({whitened[i][0], whitened[i][1], sides_[i].user.whole_words,
+      examples.push_back({centred[i][0], centred[i][1], sides_[i].user.whole_words,
                           sides_[i].reply.whole_words, *rows_[i]->labels[h],
-                          HeldOut(rows_[i]->group)});
+                          FoldOf(rows_[i]->group)});
     }
-    ASSIGN_OR_RETURN(FittedProbe fitted,
-                     FitProbe(examples, head != GuardHead::kUserHarmful, candidates));
-    log_(fmt::format("{}: {} turns, L2 {}, vectors x{}, held-out AUROC {:.4f}", GuardHeadName(head),
-                     examples.size(), fitted.chosen.l2, fitted.chosen.dense_scale,
-                     fitted.held_out_auroc));
-    evidence_["probes"][std::string(GuardHeadName(head))] = {
-        {"train_turns", examples.size()},
-        {"l2", fitted.chosen.l2},
-        {"dense_scale", fitted.chosen.dense_scale},
-        {"held_out_auroc", fitted.held_out_auroc}};
+    ASSIGN_OR_RETURN(FittedProbe fitted, FitProbe(examples, head != GuardHead::kUserHarmful,
+                                                  training_.candidates, whitening_));
+    const std::string_view representation = RepresentationName(fitted.chosen.representation);
+    log_(fmt::format("{}: {} turns, {}, L2 {}, vectors x{}", GuardHeadName(head), examples.size(),
+                     representation, fitted.chosen.l2, fitted.chosen.dense_scale));
+    ordered_json& evidence = evidence_["probes"][std::string(GuardHeadName(head))];
+    evidence = {{"train_turns", examples.size()},
+                {"representation", representation},
+                {"l2", fitted.chosen.l2},
+                {"dense_scale", fitted.chosen.dense_scale}};
+    if (fitted.held_out) {
+      evidence["held_out_log_loss"] = fitted.held_out->log_loss;
+      evidence["held_out_auroc"] = fitted.held_out->auroc;
+    }
     model_.probes[h] = std::move(fitted.probe);
   }
   return {};
@@ -269,8 +265,7 @@ Result<std::vector<Trainer::DialogueEvidence>> Trainer::ScoreDialogues(
             At(fmt::format("dialogues.jsonl: {}: turn {}", dialogue.id, turn.number),
                std::move(scores).error()));
       }
-      // As in service, a turn that is not calibrated does not count.
-      if (scores->calibrated) scored.turns.push_back(*std::move(scores));
+      scored.turns.push_back(*std::move(scores));
     }
     out.push_back(std::move(scored));
   }
@@ -287,7 +282,7 @@ struct Moments {
     sum += value;
     squares += value * value;
   }
-  double mean() const { return sum / n; }
+  double mean() const { return n > 0 ? sum / n : 0; }
   double deviation() const { return std::sqrt(std::max(0.0, squares / n - mean() * mean())); }
 };
 
@@ -296,8 +291,19 @@ Result<> Trainer::SetThresholds() {
   log_(fmt::format("scoring {} dialogues", training_.dialogues.size()));
   ASSIGN_OR_RETURN(const std::vector<DialogueEvidence> dialogues, ScoreDialogues(*monitor));
   AlarmRule& rule = model_.alarm;
-  const auto bounded = [&](double evidence) {
-    return std::clamp(evidence, -rule.evidence_max, rule.evidence_max);
+  std::array<Moments, 2> levels;  // of the user and the reply, over ordinary turns
+  for (const DialogueEvidence& scored : dialogues) {
+    if (scored.dialogue->split != Split::kTrain || scored.dialogue->attack) continue;
+    for (const MeasuredScores& scores : scored.turns) {
+      if (!scores.calibrated) continue;
+      if (scores.user) levels[0].Add(scores.user->evidence);
+      if (scores.reply) levels[1].Add(scores.reply->evidence);
+    }
+  }
+  rule.user_level = levels[0].mean();
+  rule.reply_level = levels[1].mean();
+  const auto bounded = [&](const MeasuredScores& scores) {
+    return std::clamp(*Excess(scores, rule), -rule.evidence_max, rule.evidence_max);
   };
 
   std::array<Moments, 2> train;  // of ordinary turns, of turns of attacks
@@ -307,10 +313,11 @@ Result<> Trainer::SetThresholds() {
   for (const DialogueEvidence& scored : dialogues) {
     const bool attack = scored.dialogue->attack;
     for (const MeasuredScores& scores : scored.turns) {
+      if (!scores.calibrated) continue;
       if (scored.dialogue->split == Split::kTrain) {
-        train[attack ? 1 : 0].Add(bounded(scores.evidence));
+        train[attack ? 1 : 0].Add(bounded(scores));
       } else if (!attack) {
-        ordinary.Add(bounded(scores.evidence));
+        ordinary.Add(bounded(scores));
         turns.push_back(scores.evidence);
         for (const auto& side : {scores.user, scores.reply}) {
           if (side) risk.Add(Sigmoid(side->evidence));
@@ -335,7 +342,7 @@ Result<> Trainer::SetThresholds() {
     Alarm alarm;
     double out = 0;
     for (const MeasuredScores& scores : scored.turns) {
-      ASSIGN_OR_RETURN(const Alarm::Step step, alarm.Take(scores.evidence, rule));
+      ASSIGN_OR_RETURN(const Alarm::Step step, CountTurn(scores, rule, alarm));
       out = std::max(out, step.sum);
     }
     return out;

@@ -1,4 +1,4 @@
-// Trains the measured mode: whitening and probes on the rows of the train split, probabilities and
+// Trains the measured mode: mean and probes on the rows of the train split, probabilities and
 // thresholds on those of the calibration split. Rows of the test split are not looked at.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "core/embedder.h"
 #include "guard/guard_file.h"
+#include "guard/probe_fit.h"
 #include "guard/training_rows.h"
 
 namespace garrison {
@@ -27,9 +28,8 @@ struct MeasuredTraining {
   double conversation_false_alarms = 0.01;
   double turn_false_alarms = 0.01;
   double foreign_rate = 0.01;  // of texts of the language that are called foreign
-  // Of the probes; each is fitted with all, the best on held-out train groups is taken.
-  std::vector<double> l2 = {0.03, 0.1, 0.3, 1};
-  std::vector<double> dense_scales = {0.3, 1, 3};
+  // Of each probe; cross-validation over train groups takes the best.
+  std::vector<ProbeCandidate> candidates = DefaultProbeCandidates();
 };
 
 // Progress for people, a line at a time.

@@ -51,7 +51,7 @@ TEST(MeasuredTrain, KeepsItsRateOfFalseAlarms) {
       ASSERT_TRUE(scores);
       const auto turn = state.Take(*scores, SmallGuard().model());
       ASSERT_TRUE(turn);
-      alarmed = alarmed || (turn->alarm && turn->alarm->on);
+      alarmed = alarmed || turn->alarm.on;
     }
     alarms[attack ? 1 : 0] += alarmed ? 1 : 0;
   }

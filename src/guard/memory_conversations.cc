@@ -16,11 +16,6 @@ std::string FullKey(const ConversationKey& key) {
   return full;
 }
 
-std::int64_t NowMs(const Clock& clock) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock.WallNow().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 MemoryConversations::MemoryConversations(std::size_t conversations_max, const Clock& clock)
@@ -28,7 +23,7 @@ MemoryConversations::MemoryConversations(std::size_t conversations_max, const Cl
 
 Result<std::optional<StoredConversation>> MemoryConversations::Load(const ConversationKey& key) {
   const std::string full = FullKey(key);
-  const std::int64_t now_ms = NowMs(clock_);
+  const std::int64_t now_ms = ToUnixMs(clock_.WallNow());
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(full);
   if (found == by_key_.end()) return std::optional<StoredConversation>();
@@ -43,7 +38,7 @@ Result<bool> MemoryConversations::Save(const ConversationKey& key, std::string_v
   // Not with spare room: there may be many.
   std::string copy(state);
   copy.shrink_to_fit();
-  const std::int64_t now_ms = NowMs(clock_);
+  const std::int64_t now_ms = ToUnixMs(clock_.WallNow());
   const std::lock_guard lock(mutex_);
   auto tenant = tenants_.find(key.tenant);
   if (tenant == tenants_.end()) tenant = tenants_.emplace(std::string(key.tenant), Entries()).first;
@@ -73,7 +68,7 @@ Result<bool> MemoryConversations::Save(const ConversationKey& key, std::string_v
 
 Result<bool> MemoryConversations::Delete(const ConversationKey& key) {
   const std::string full = FullKey(key);
-  const std::int64_t now_ms = NowMs(clock_);
+  const std::int64_t now_ms = ToUnixMs(clock_.WallNow());
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(full);
   if (found == by_key_.end()) return false;
@@ -83,11 +78,11 @@ Result<bool> MemoryConversations::Delete(const ConversationKey& key) {
   return was_there;
 }
 
-Result<> MemoryConversations::Sweep() {
-  const std::int64_t now_ms = NowMs(clock_);
+Result<bool> MemoryConversations::Sweep() {
+  const std::int64_t now_ms = ToUnixMs(clock_.WallNow());
   const std::lock_guard lock(mutex_);
   for (auto& [name, entries] : tenants_) ForgetExpired(entries, now_ms);
-  return {};
+  return false;
 }
 
 void MemoryConversations::ForgetExpired(Entries& entries, std::int64_t now_ms) {

@@ -30,7 +30,7 @@ class MemoryConversations final : public ConversationStore {
   Result<bool> Save(const ConversationKey& key, std::string_view state, std::int64_t expected,
                     std::int64_t expires_ms) override;
   Result<bool> Delete(const ConversationKey& key) override;
-  Result<> Sweep() override;
+  Result<bool> Sweep() override;
 
   ConversationStoreStats stats() const override;
 

@@ -18,11 +18,10 @@ struct Rows {
   std::size_t count = 0;
 };
 
-Rows AddText(const std::optional<std::string>& text, EmbedRequest& request) {
-  Rows rows;
-  rows.first = request.inputs.size();
+Rows AddRows(const std::optional<std::string>& text, std::vector<TextWindow> places,
+             EmbedRequest& request) {
+  Rows rows{.places = std::move(places), .first = request.inputs.size()};
   if (!text) return rows;
-  rows.places = CutWindows(*text);
   for (const TextWindow& place : rows.places) {
     request.inputs.emplace_back(text->substr(place.begin, place.size));
   }
@@ -49,6 +48,35 @@ MessageSide SideOf(std::string_view text, const Rows& rows, const Embeddings& em
   return side;
 }
 
+// Takes the windows out in which the embedder finds nothing to read, rules of dashes say: they must
+// not spare the others. INVALID_ARGUMENT for a text that has no others.
+Result<> DropUnreadable(const Embedder& embedder, const EmbedRequest& request,
+                        std::vector<Rows>& texts, const RequestContext& context) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    Rows& rows = texts[i];
+    std::vector<TextWindow> readable;
+    std::optional<Error> last;
+    for (std::size_t w = 0; w < rows.places.size(); ++w) {
+      EmbedRequest one{.long_input = request.long_input};
+      one.inputs.push_back(request.inputs[rows.first + w]);
+      const auto row = embedder.Embed(one, context);
+      if (row) {
+        readable.push_back(rows.places[w]);
+      } else if (row.error().code == Code::kInvalidArgument) {
+        last = row.error();
+      } else {
+        return tl::unexpected(row.error());
+      }
+    }
+    if (readable.empty() && last) {
+      last->where = fmt::format("input[{}]", i);
+      return tl::unexpected(*std::move(last));
+    }
+    rows.places = std::move(readable);
+  }
+  return {};
+}
+
 // The embedder speaks of rows; the caller knows texts.
 Error NameText(Error error, const std::vector<Rows>& texts) {
   if (!error.where.starts_with("input[")) return error;
@@ -70,7 +98,7 @@ Result<std::vector<MessageSide>> EmbedSides(const Embedder& embedder,
   EmbedRequest request{.long_input = kToItsEnd};
   std::vector<Rows> rows;
   for (const std::optional<std::string>& text : texts) {
-    rows.push_back(AddText(text, request));
+    rows.push_back(AddRows(text, text ? CutWindows(*text) : std::vector<TextWindow>(), request));
     if (text && rows.back().places.empty()) {
       return FailAt(fmt::format("input[{}]", rows.size() - 1), Code::kInvalidArgument,
                     "expected a text, got nothing but blanks");
@@ -78,7 +106,16 @@ Result<std::vector<MessageSide>> EmbedSides(const Embedder& embedder,
   }
   std::vector<MessageSide> sides(texts.size());
   if (request.inputs.empty()) return sides;
-  const auto embedded = embedder.Embed(request, context);
+  Result<Embeddings> embedded = embedder.Embed(request, context);
+  if (!embedded && embedded.error().code == Code::kInvalidArgument) {
+    RETURN_IF_ERROR(DropUnreadable(embedder, request, rows, context));
+    const std::vector<Rows> all = std::exchange(rows, {});
+    request.inputs.clear();
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      rows.push_back(AddRows(texts[i], all[i].places, request));
+    }
+    embedded = embedder.Embed(request, context);
+  }
   if (!embedded) return tl::unexpected(NameText(embedded.error(), rows));
   for (std::size_t i = 0; i < texts.size(); ++i) {
     if (texts[i]) sides[i] = SideOf(*texts[i], rows[i], *embedded);

@@ -30,8 +30,9 @@ struct MessageSide {
 };
 
 // One call of the embedder for all windows of all texts; a text that is unset gives an empty side.
-// INVALID_ARGUMENT for a text of blanks, and the errors of the embedder; both name the text as
-// "input[i]".
+// Windows in which the embedder finds nothing to read are left out (that takes more calls).
+// INVALID_ARGUMENT for a text of blanks or of such windows alone, and the errors of the embedder;
+// all name the text as "input[i]".
 Result<std::vector<MessageSide>> EmbedSides(const Embedder& embedder,
                                             std::span<const std::optional<std::string>> texts,
                                             const RequestContext& context);

@@ -101,12 +101,18 @@ ordered_json MeasuredJson(const MeasuredRecord& record) {
   ordered_json out = {{"user", Number(record.user)},
                       {"reply", Number(record.reply)},
                       {"p_complies", Number(record.compliance)},
-                      {"alarm", nullptr},
+                      {"calibrated", record.calibrated},
+                      {"turn_alert", record.turn_alert},
+                      {"alarm",
+                       {{"sum", record.alarm.sum},
+                        {"on", record.alarm.on},
+                        {"rose", record.alarm.rose},
+                        {"slope", nullptr},
+                        {"z", nullptr}}},
                       {"robustness", nullptr}};
-  if (const auto& alarm = record.alarm) {
-    out["alarm"] = {{"sum", alarm->sum}, {"on", alarm->on}, {"rose", alarm->rose}};
-    out["alarm"]["slope"] = alarm->trend ? ordered_json(alarm->trend->slope) : nullptr;
-    out["alarm"]["z"] = alarm->trend ? ordered_json(alarm->trend->z) : nullptr;
+  if (const auto& trend = record.alarm.trend) {
+    out["alarm"]["slope"] = trend->slope;
+    out["alarm"]["z"] = trend->z;
   }
   if (const auto& ratio = record.robustness) {
     out["robustness"] = {{"log_rho", ratio->log_ratio}};
@@ -115,8 +121,7 @@ ordered_json MeasuredJson(const MeasuredRecord& record) {
   return out;
 }
 
-Result<std::optional<Alarm::Step>> AlarmFromJson(const json& object, const std::string& place) {
-  if (object.is_null()) return std::optional<Alarm::Step>();
+Result<Alarm::Step> AlarmFromJson(const json& object, const std::string& place) {
   ASSIGN_OR_RETURN(const Reader fields, Reader::Of(object, place));
   Alarm::Step step;
   ASSIGN_OR_RETURN(step.sum, fields.RealNumber("sum"));
@@ -128,7 +133,7 @@ Result<std::optional<Alarm::Step>> AlarmFromJson(const json& object, const std::
     return FailAt(place + "slope", Code::kInvalidArgument, "expected slope and z, or neither");
   }
   if (slope) step.trend = Trend{*slope, *z};
-  return std::optional(step);
+  return step;
 }
 
 Result<std::optional<RobustnessRatio::Value>> RatioFromJson(const json& object,
@@ -153,6 +158,8 @@ Result<MeasuredRecord> MeasuredFromJson(const json& object, const std::string& p
   ASSIGN_OR_RETURN(record.user, fields.NumberOrNull("user"));
   ASSIGN_OR_RETURN(record.reply, fields.NumberOrNull("reply"));
   ASSIGN_OR_RETURN(record.compliance, fields.NumberOrNull("p_complies"));
+  ASSIGN_OR_RETURN(record.calibrated, fields.Flag("calibrated"));
+  ASSIGN_OR_RETURN(record.turn_alert, fields.Flag("turn_alert"));
   ASSIGN_OR_RETURN(const json* const alarm, fields.Field("alarm"));
   ASSIGN_OR_RETURN(record.alarm, AlarmFromJson(*alarm, place + "alarm."));
   ASSIGN_OR_RETURN(const json* const ratio, fields.Field("robustness"));

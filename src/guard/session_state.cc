@@ -40,12 +40,10 @@ MeasuredNumbers NumbersOf(const MeasuredRecord& record) {
   numbers[0] = record.user;
   numbers[1] = record.reply;
   numbers[2] = record.compliance;
-  if (record.alarm) {
-    numbers[3] = record.alarm->sum;
-    if (record.alarm->trend) {
-      numbers[4] = record.alarm->trend->slope;
-      numbers[5] = record.alarm->trend->z;
-    }
+  numbers[3] = record.alarm.sum;
+  if (record.alarm.trend) {
+    numbers[4] = record.alarm.trend->slope;
+    numbers[5] = record.alarm.trend->z;
   }
   if (record.robustness) {
     numbers[6] = record.robustness->log_ratio;
@@ -61,10 +59,8 @@ bool SetNumbers(const MeasuredNumbers& numbers, MeasuredRecord& record) {
   record.user = numbers[0];
   record.reply = numbers[1];
   record.compliance = numbers[2];
-  if (numbers[3]) record.alarm = Alarm::Step{.sum = *numbers[3], .trend = {}};
-  if (numbers[4] && numbers[5] && record.alarm) {
-    record.alarm->trend = Trend{*numbers[4], *numbers[5]};
-  }
+  if (numbers[3]) record.alarm.sum = *numbers[3];
+  if (numbers[4] && numbers[5]) record.alarm.trend = Trend{*numbers[4], *numbers[5]};
   if (numbers[6]) record.robustness = RobustnessRatio::Value{*numbers[6], {}};
   if (numbers[7] && numbers[8] && record.robustness) {
     record.robustness->interval = {*numbers[7], *numbers[8]};
@@ -225,13 +221,11 @@ Result<> CheckMeasuredTurn(const RecordedTurn& turn, const Place& place) {
   RETURN_IF_ERROR(checked(record.user, -kMost, kMost, "measured.user"));
   RETURN_IF_ERROR(checked(record.reply, -kMost, kMost, "measured.reply"));
   RETURN_IF_ERROR(checked(record.compliance, 0, 1, "measured.p_complies"));
-  if (record.alarm) {
-    RETURN_IF_ERROR(checked(record.alarm->sum, 0, kMost, "measured.alarm.sum"));
-    if (record.alarm->trend) {
-      const Trend& trend = *record.alarm->trend;
-      RETURN_IF_ERROR(checked(trend.slope, -kMost, kMost, "measured.alarm.slope"));
-      RETURN_IF_ERROR(checked(trend.z, -kMost, kMost, "measured.alarm.z"));
-    }
+  RETURN_IF_ERROR(checked(record.alarm.sum, 0, kMost, "measured.alarm.sum"));
+  if (record.alarm.trend) {
+    const Trend& trend = *record.alarm.trend;
+    RETURN_IF_ERROR(checked(trend.slope, -kMost, kMost, "measured.alarm.slope"));
+    RETURN_IF_ERROR(checked(trend.z, -kMost, kMost, "measured.alarm.z"));
   }
   if (!record.robustness) return {};
   const RobustnessRatio::Value& ratio = *record.robustness;
@@ -263,10 +257,8 @@ Result<> CheckMeasured(const SessionState& state) {
   for (std::size_t i = 0; i < state.recent.size(); ++i) {
     RETURN_IF_ERROR(CheckMeasuredTurn(state.recent[i], Place{i}));
   }
-  const auto last = std::find_if(state.recent.rbegin(), state.recent.rend(),
-                                 [](const auto& turn) { return turn.measured->alarm.has_value(); });
-  if (last == state.recent.rend()) return {};
-  if (last->measured->alarm->sum == alarm.sum && last->measured->alarm->on == alarm.on) return {};
+  const Alarm::Step& last = state.recent.back().measured->alarm;
+  if (last.sum == alarm.sum && last.on == alarm.on) return {};
   return FailAt("recent", Code::kInvalidArgument,
                 "expected the alarm of the last turn to be that of the state");
 }
@@ -358,10 +350,10 @@ std::string EncodeState(const SessionState& state) {
   for (const RecordedTurn& turn : state.recent) {
     out.PutNumbers(NumbersOf(turn));
     if (state.measured) {
-      const std::optional<Alarm::Step>& alarm = turn.measured->alarm;
-      out.PutNumbers(NumbersOf(*turn.measured));
-      out.Put(
-          static_cast<std::uint8_t>((alarm && alarm->on ? 1 : 0) | (alarm && alarm->rose ? 2 : 0)));
+      const MeasuredRecord& record = *turn.measured;
+      out.PutNumbers(NumbersOf(record));
+      out.Put(static_cast<std::uint8_t>((record.alarm.on ? 1 : 0) | (record.alarm.rose ? 2 : 0) |
+                                        (record.calibrated ? 4 : 0) | (record.turn_alert ? 8 : 0)));
     }
     out.Put(turn.tokens);
     out.Put(turn.at_ms);
@@ -420,11 +412,11 @@ Result<SessionState> DecodeState(std::string_view bytes, const ConversationKey& 
       in.GetNumbers(measured_numbers);
       const auto flags = in.Get<std::uint8_t>();
       MeasuredRecord& record = turn.measured.emplace();
-      good = good && SetNumbers(measured_numbers, record) && flags < (record.alarm ? 4 : 1);
-      if (record.alarm) {
-        record.alarm->on = (flags & 1U) != 0;
-        record.alarm->rose = (flags & 2U) != 0;
-      }
+      good = good && SetNumbers(measured_numbers, record) && flags < 16;
+      record.alarm.on = (flags & 1U) != 0;
+      record.alarm.rose = (flags & 2U) != 0;
+      record.calibrated = (flags & 4U) != 0;
+      record.turn_alert = (flags & 8U) != 0;
     }
     turn.tokens = in.Get<std::uint32_t>();
     turn.at_ms = in.Get<std::int64_t>();

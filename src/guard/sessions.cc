@@ -84,11 +84,6 @@ Result<> GuardSessions::CheckIdempotencyKey(std::string_view key) {
   return CheckPrintable(key, kIdempotencyKeyBytesMax, "idempotency_key");
 }
 
-std::int64_t GuardSessions::NowMs() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.WallNow().time_since_epoch())
-      .count();
-}
-
 std::int64_t GuardSessions::ExpiresMs(std::int64_t last_use_ms) const {
   return last_use_ms + time_to_live_.count();
 }
@@ -119,8 +114,7 @@ Result<SessionStep> GuardSessions::Step(const SessionTurn& turn, const SessionSc
       SessionTurnReport report = Report(*repeated);
       // The messages are the same, and so are their scores, of which less is remembered.
       if (measured_ != nullptr) {
-        report.measured =
-            TurnAgain(*scores.measured, *repeated->measured, measured_->file().model());
+        report.measured = TurnAgain(*scores.measured, *repeated->measured);
       }
       return SessionStep{std::move(id), std::move(report), true};
     }
@@ -138,14 +132,20 @@ Result<SessionStep> GuardSessions::Step(const SessionTurn& turn, const SessionSc
 }
 
 Result<GuardSessions::Loaded> GuardSessions::Load(const ConversationKey& key) {
-  ASSIGN_OR_RETURN(const std::optional<StoredConversation> stored, store_.Load(key));
-  if (!stored) return Loaded{};
-  Result<SessionState> state = DecodeState(stored->state, key);
-  if (!state) {
-    return FailAt("conversation_id", Code::kDataLoss, "{}; DELETE the conversation to begin anew",
-                  state.error().message);
+  const auto damaged = [](Error error) {
+    if (error.code == Code::kDataLoss) error.message += "; DELETE the conversation to begin anew";
+    error.where = "conversation_id";
+    return tl::unexpected(std::move(error));
+  };
+  auto stored = store_.Load(key);
+  if (!stored) {
+    if (stored.error().code != Code::kDataLoss) return tl::unexpected(std::move(stored).error());
+    return damaged(std::move(stored).error());
   }
-  return Loaded{*std::move(state), stored->version};
+  if (!*stored) return Loaded{};
+  Result<SessionState> state = DecodeState((*stored)->state, key);
+  if (!state) return damaged(std::move(state).error());
+  return Loaded{*std::move(state), (*stored)->version};
 }
 
 Result<SessionState> GuardSessions::Current(const ConversationKey& key, Loaded loaded) const {
@@ -157,14 +157,21 @@ Result<SessionState> GuardSessions::Current(const ConversationKey& key, Loaded l
   state.provenance = provenance_;
   state.tenant = key.tenant;
   state.id = key.id;
-  state.created_ms = NowMs();
+  state.created_ms = ToUnixMs(clock_.WallNow());
   if (measured_ != nullptr) state.measured.emplace();
   return state;
 }
 
 Result<> GuardSessions::CheckProvenance(const SessionState& state) const {
-  const bool same_mode = state.measured.has_value() == (measured_ != nullptr);
-  if (state.provenance == provenance_ && same_mode) return {};
+  if (state.provenance == provenance_) {
+    // An import may claim anything.
+    if (state.measured.has_value() == (measured_ != nullptr)) return {};
+    constexpr const char* kMeasured = "the sums of the measured mode";
+    constexpr const char* kCompat = "none, as in compatible mode";
+    return FailAt("measured", Code::kFailedPrecondition, "expected {}, got {}",
+                  measured_ != nullptr ? kMeasured : kCompat,
+                  measured_ != nullptr ? "none" : "those of the measured mode");
+  }
   constexpr std::size_t kDigits = 12;
   return FailAt("conversation_id", Code::kFailedPrecondition,
                 "this conversation was begun with another model or guard, other anchors or weights "
@@ -225,7 +232,7 @@ Result<SessionTurnReport> GuardSessions::Take(SessionState& state, const Session
   record.tokens = static_cast<std::uint32_t>(
       std::min<std::size_t>(scores.compat.tokens, std::numeric_limits<std::uint32_t>::max()));
   // Clocks of several machines differ: time does not go back.
-  record.at_ms = std::max(NowMs(), state.last_use_ms);
+  record.at_ms = std::max(ToUnixMs(clock_.WallNow()), state.last_use_ms);
   record.idempotency_key = turn.idempotency_key;
   if (!turn.idempotency_key.empty()) record.content = turn.content;
   state.kinematics = kinematics.state();
@@ -245,13 +252,18 @@ SessionTurnReport GuardSessions::Report(const RecordedTurn& turn) const {
   CompleteScores(scores, guard_);
   SessionTurnReport report{MakeTurnReport(turn.metrics, scores, guard_), {}};
   if (measured_ != nullptr && turn.measured) {
-    report.measured = TurnAgain(*turn.measured, measured_->file().model(), measured_->prior());
+    report.measured = TurnAgain(*turn.measured, measured_->prior_log_odds());
   }
   return report;
 }
 
 Result<bool> GuardSessions::Save(const ConversationKey& key, const SessionState& state,
                                  std::int64_t expected) {
+  // Whatever cannot be read back must not replace what can.
+  if (const Result<> checked = CheckState(state); !checked) {
+    return Fail(Code::kInternal, "a turn would have left a state that is none: {}",
+                checked.error().Sentence());
+  }
   Result<bool> saved = store_.Save(key, EncodeState(state), expected, ExpiresMs(state.last_use_ms));
   if (saved && !*saved) ++conflicts_;
   return saved;
@@ -264,15 +276,23 @@ void GuardSessions::SweepNowAndThen() {
   const SteadyTime::rep next =
       now + std::chrono::duration_cast<SteadyTime::duration>(kBetweenSweeps).count();
   if (now < due || !next_sweep_.compare_exchange_strong(due, next)) return;
-  // What fails is tried again in a minute; the store counts its failures.
-  static_cast<void>(store_.Sweep());
+  // What fails is tried again in a minute; the store counts its failures. While there is more to
+  // drop than it drops at once, the next turn goes on.
+  const Result<bool> more = store_.Sweep();
+  if (more && *more) next_sweep_ = now;
 }
 
-Result<SessionState> GuardSessions::Find(std::string_view tenant, std::string_view id) {
+Result<SessionState> GuardSessions::Export(std::string_view tenant, std::string_view id) {
   RETURN_IF_ERROR(CheckId(id));
   ASSIGN_OR_RETURN(Loaded loaded, Load({tenant, id}));
   if (!loaded.state) return NoConversation();
   return *std::move(loaded.state);
+}
+
+Result<SessionState> GuardSessions::Find(std::string_view tenant, std::string_view id) {
+  ASSIGN_OR_RETURN(SessionState state, Export(tenant, id));
+  RETURN_IF_ERROR(CheckProvenance(state));
+  return state;
 }
 
 Result<> GuardSessions::End(std::string_view tenant, std::string_view id) {
@@ -289,7 +309,7 @@ Result<SessionState> GuardSessions::Import(std::string_view tenant, std::string_
   ASSIGN_OR_RETURN(SessionState state, StateFromJson(json, key));
   RETURN_IF_ERROR(CheckProvenance(state));
   // It is used now, whatever its own clock said.
-  state.last_use_ms = NowMs();
+  state.last_use_ms = ToUnixMs(clock_.WallNow());
   state.created_ms = std::min(state.created_ms, state.last_use_ms);
   for (RecordedTurn& turn : state.recent) turn.at_ms = std::min(turn.at_ms, state.last_use_ms);
   for (int tries = 0; tries < kTries; ++tries) {

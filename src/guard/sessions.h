@@ -89,6 +89,8 @@ class GuardSessions {
   Result<SessionStep> Step(const SessionTurn& turn, const SessionScores& scores);
 
   Result<SessionState> Find(std::string_view tenant, std::string_view id);
+  // The same of whatever provenance: only Report and Step need their own.
+  Result<SessionState> Export(std::string_view tenant, std::string_view id);
   // A recent turn as it was answered, under the thresholds of now.
   SessionTurnReport Report(const RecordedTurn& turn) const;
 
@@ -130,7 +132,6 @@ class GuardSessions {
                                  const SessionScores& scores);
   Result<bool> Save(const ConversationKey& key, const SessionState& state, std::int64_t expected);
   void SweepNowAndThen();
-  std::int64_t NowMs() const;
 
   const GuardSettings guard_;
   const std::int64_t turns_max_;

@@ -137,8 +137,24 @@ TEST_F(MeasuredSessionsTest, AConversationKeepsToOneModeAndOneGuard) {
   ASSERT_TRUE(measured.Import("", "a", stripped, true));
   stripped.erase("measured");
   for (json& turn : stripped["recent"]) turn.erase("measured");
-  ExpectError(measured.Import("", "a", stripped, true), Code::kFailedPrecondition,
-              "conversation_id", "guard");
+  ExpectError(measured.Import("", "a", stripped, true), Code::kFailedPrecondition, "measured",
+              "expected the sums");
+}
+
+// The largest sum that an import may have is one from which turns go on.
+TEST_F(MeasuredSessionsTest, WhatWasImportedCanBeGoneOnWith) {
+  GuardSessions sessions = Make();
+  const SessionScores scores = Score(world_.Message(true), world_.Reply(true));
+  ASSERT_TRUE(sessions.Step(In("a"), scores));
+  json state = StateJson(sessions.Find("", "a").value());
+  for (json* const alarm :
+       {&state["measured"]["alarm"], &state["recent"][0]["measured"]["alarm"]}) {
+    (*alarm)["sum"] = 1e13;
+    (*alarm)["on"] = true;
+  }
+  ASSERT_TRUE(sessions.Import("", "a", state, true));
+  for (int n = 0; n < 3; ++n) ASSERT_TRUE(sessions.Step(In("a"), scores));
+  EXPECT_EQ(sessions.Find("", "a")->measured->alarm.sum, 1e13);
 }
 
 TEST_F(MeasuredSessionsTest, TenThousandLiveConversationsTakeLessThanFiftyMegabytes) {

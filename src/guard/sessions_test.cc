@@ -28,7 +28,11 @@ class ContendedStore final : public ConversationStore {
     return store_.Save(key, state, expected, expires_ms);
   }
   Result<bool> Delete(const ConversationKey& key) override { return store_.Delete(key); }
-  Result<> Sweep() override { return store_.Sweep(); }
+  Result<bool> Sweep() override {
+    ++sweeps;
+    return sweeps < 4;
+  }
+  int sweeps = 0;
   ConversationStoreStats stats() const override { return store_.stats(); }
 
   std::function<void()> before;
@@ -423,10 +427,22 @@ TEST_F(GuardSessionsTest, AStateOfAnotherEmbedderOrOtherSettingsIsRefused) {
   GuardSessions heavier = Make();
   refused(heavier);
   EXPECT_EQ(sessions.Find("", "a")->kinematics.turns, 1);
-  // It can be looked at and ended.
-  EXPECT_TRUE(other.Find("", "a"));
+  // It can be taken elsewhere and ended; here its numbers would be given other meanings.
+  ExpectError(other.Find("", "a"), Code::kFailedPrecondition, "conversation_id", "another model");
+  EXPECT_TRUE(other.Export("", "a"));
   EXPECT_TRUE(other.End("", "a"));
   EXPECT_TRUE(other.Step(In("a"), Scores()));
+}
+
+// More than it drops at once: turn after turn until it is done, and then a minute's rest.
+TEST_F(GuardSessionsTest, SweepsAsLongAsThereIsMore) {
+  ContendedStore store(store_);
+  GuardSessions sessions = MakeOver(store);
+  for (int turn = 0; turn < 10; ++turn) Turn(sessions, "a");
+  EXPECT_EQ(store.sweeps, 4);
+  clock_.Advance(61s);
+  Turn(sessions, "a");
+  EXPECT_EQ(store.sweeps, 5);
 }
 
 TEST_F(GuardSessionsTest, ADamagedStateIsNamedAndCanBeDeleted) {

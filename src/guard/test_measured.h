@@ -53,8 +53,7 @@ class SmallWorld {
     out.anchors = {{"safe", {"the quiet street after school"}}, {"harmful", {"zap quiz jinx"}}};
     out.conversation_false_alarms = 0.05;
     out.turn_false_alarms = 0.05;
-    out.l2 = {0.1, 1};
-    out.dense_scales = {1};
+    out.candidates = {{Representation::kCentred, 0.1, 1}, {Representation::kWhitened, 1, 1}};
     return out;
   }
 

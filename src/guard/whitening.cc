@@ -6,11 +6,6 @@
 
 namespace garrison {
 
-RowMatrixF Whitening::Apply(const Eigen::Ref<const RowMatrixF>& x) const {
-  // The matrix is symmetric: rows times it is it times rows.
-  return (x.rowwise() - mean.transpose()) * matrix;
-}
-
 Result<Whitening> FitWhitening(const Eigen::Ref<const RowMatrixD>& x) {
   const Eigen::Index d = x.cols();
   const auto n = static_cast<double>(x.rows());
@@ -33,6 +28,7 @@ Result<Whitening> FitWhitening(const Eigen::Ref<const RowMatrixD>& x) {
   const double delta = squares - static_cast<double>(d) * mu * mu;
   const double beta = std::min((fourth - squares) / n, delta);
   Whitening out;
+  out.deviation = std::sqrt(mu);
   out.shrinkage = beta > 0 ? beta / delta : 0;
   s *= 1 - out.shrinkage;
   s.diagonal().array() += out.shrinkage * mu;

@@ -1,5 +1,6 @@
 // Ledoit-Wolf whitening of a model's vectors: centred, and scaled so that no direction counts for
-// more than another because the model happens to use it more.
+// more than another because the model happens to use it more. Training alone needs it: what a probe
+// learns from whitened vectors is folded into weights of centred ones.
 //
 // Sigma = (1 - s) S + s (trace(S) / d) I, where S is the covariance with divisor n and s the
 // shrinkage of Ledoit and Wolf (2004), as scikit-learn's LedoitWolf computes it. W = Sigma^-1/2,
@@ -19,9 +20,7 @@ struct Whitening {
   Eigen::VectorXf mean;  // [d]
   RowMatrixF matrix;     // [d, d], symmetric
   double shrinkage = 0;  // 0 to 1
-
-  // matrix (x - mean), for every row of `x` [n, d].
-  RowMatrixF Apply(const Eigen::Ref<const RowMatrixF>& x) const;
+  double deviation = 0;  // root mean square of a component of centred vectors
 };
 
 // `x` is [n, d]. INVALID_ARGUMENT: fewer than 2 rows, or all rows are the same. Deterministic.

@@ -21,6 +21,8 @@ TEST(Whitening, AgreesWithTheReference) {
   const auto fitted = FitWhitening(Waves(12, 4));
   ASSERT_TRUE(fitted) << fitted.error().ToString();
   EXPECT_NEAR(fitted->shrinkage, 0.13408975991373465, 1e-12);
+  const RowMatrixD centred = Waves(12, 4).rowwise() - Waves(12, 4).colwise().mean();
+  EXPECT_NEAR(fitted->deviation, std::sqrt(centred.squaredNorm() / 48), 1e-12);
   const double expected[4][4] = {{2.72305396, -0.18706023, 0.05259203, 0.44989539},
                                  {-0.18706023, 2.02816693, -0.75740566, 0.53569884},
                                  {0.05259203, -0.75740566, 1.45619354, -0.48136822},
@@ -40,7 +42,7 @@ TEST(Whitening, WhatItWhitensIsCentredAndAlmostWhite) {
   x.col(1) += 3 * x.col(0);
   const auto fitted = FitWhitening(x);
   ASSERT_TRUE(fitted);
-  const RowMatrixF white = fitted->Apply(x.cast<float>());
+  const RowMatrixF white = (x.cast<float>().rowwise() - fitted->mean.transpose()) * fitted->matrix;
   EXPECT_LT(white.colwise().mean().cwiseAbs().maxCoeff(), 1e-4);
   const Eigen::MatrixXf covariance = white.transpose() * white / 4000;
   EXPECT_LT((covariance - Eigen::MatrixXf::Identity(3, 3)).cwiseAbs().maxCoeff(), 0.03);

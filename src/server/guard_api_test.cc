@@ -234,12 +234,32 @@ TEST_F(GuardApiTest, ABatchAnswersEachItemInOrder) {
   EXPECT_EQ(answers[5]["http_status"], 400);
   EXPECT_EQ(answers[5]["error"]["param"], "conversation_id");
   EXPECT_EQ(answers[6]["conversation_id"], "fresh-1");
+  // A key for all of them would be none of theirs.
+  const HttpResponse keyed =
+      Call("POST", "/v1/guard/check-batch", items, {{"Idempotency-Key", "k"}});
+  EXPECT_EQ(keyed.status, 400);
+  EXPECT_EQ(Json::parse(keyed.body)["error"]["param"], "idempotency_key");
   // As one by one.
   Call("DELETE", "/v1/guard/conversations/c");
   const Json alone = Json::parse(Call("POST", "/check-safety", Turn("c")).body);
   for (const char* field : {"R_model", "R_user", "likelihood", "agreement", "action"}) {
     EXPECT_EQ(answers[0][field], alone[field]) << field;
   }
+}
+
+TEST_F(GuardApiTest, APreviewTakesNothingAndNeedsNoKey) {
+  const Json preview = Turn("c", {{"preview", true}});
+  const HttpResponse first = Call("POST", "/check-safety", preview, {{"Idempotency-Key", "k"}});
+  ASSERT_EQ(first.status, 200) << first.body;
+  EXPECT_EQ(Json::parse(first.body)["preview"], true);
+  EXPECT_EQ(Json::parse(first.body)["turn"], 1);
+  EXPECT_EQ(Call("GET", "/v1/guard/conversations/c").status, 404);
+  Json keyed = preview;
+  keyed["idempotency_key"] = "k";
+  EXPECT_EQ(Call("POST", "/check-safety", keyed).status, 400);
+  Json fresh = preview;
+  fresh.erase("conversation_id");
+  EXPECT_TRUE(Json::parse(Call("POST", "/check-safety", fresh).body)["conversation_id"].is_null());
 }
 
 TEST_F(GuardApiTest, OneTextThatCannotBeEmbeddedCostsItsOwnItemOnly) {

@@ -42,9 +42,11 @@ Result<bool> WantsReplacement(std::string_view query) {
 // The header that many clients send by themselves; quoted or not.
 Result<> TakeIdempotencyKey(const Call& call, SafetyRequest& request) {
   std::string_view key = call.request.header("Idempotency-Key");
-  if (key.size() > 2 && key.front() == '"' && key.back() == '"')
+  if (key.size() >= 2 && key.front() == '"' && key.back() == '"') {
     key = key.substr(1, key.size() - 2);
-  if (key.empty()) return {};
+  }
+  // Clients send it with every POST, and a preview takes nothing.
+  if (key.empty() || request.preview) return {};
   if (!request.idempotency_key.empty() && request.idempotency_key != key) {
     return FailAt("idempotency_key", Code::kInvalidArgument,
                   "expected the key of the header Idempotency-Key, got another; send one of them");
@@ -77,6 +79,10 @@ Result<HttpResponse> HandleCheckSafety(Call& call) {
 
 Result<HttpResponse> HandleCheckBatch(Call& call) {
   ASSIGN_OR_RETURN(const std::vector<SafetyRequest> decoded, DecodeSafetyBatch(call.body));
+  if (!call.request.header("Idempotency-Key").empty()) {
+    return FailAt("idempotency_key", Code::kInvalidArgument,
+                  "expected a key in each item, got one header Idempotency-Key for all of them");
+  }
   ASSIGN_OR_RETURN(const std::vector<Result<SafetyReply>> replies,
                    call.services.gateway.CheckSafetyOfAll(decoded, call.context));
   for (const Result<SafetyReply>& reply : replies) {
@@ -99,7 +105,7 @@ Result<HttpResponse> HandleDeleteConversation(Call& call) {
 }
 
 Result<HttpResponse> HandleExportConversation(Call& call) {
-  ASSIGN_OR_RETURN(const SessionState state, call.services.gateway.FindConversation(
+  ASSIGN_OR_RETURN(const SessionState state, call.services.gateway.ExportConversation(
                                                  ConversationId(call, kExport), call.context));
   return JsonResponse(EncodeConversationExport(state));
 }

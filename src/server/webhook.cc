@@ -16,7 +16,7 @@ constexpr std::size_t kQueueMax = 1000;
 constexpr std::chrono::seconds kLongestWait{30};
 
 std::string BodyOf(const GuardAlert& alert, const std::string& id) {
-  return DumpJson({{"type", "guard.alarm"},
+  return DumpJson({{"type", alert.type},
                    {"id", id},
                    {"at", FormatUtc(alert.at)},
                    {"source", alert.source},
@@ -89,14 +89,18 @@ void GuardWebhook::SendUntilStopped(const std::stop_token& stop) {
     if (now < last_) {
       Send(alert, stop);
     } else {
-      Lose("the program ends");
+      const std::lock_guard lock(mutex_);
+      const std::size_t left = queue_.size() + 1;
+      queue_.clear();
+      lost_ += left;
+      logger_.Warning("{} alerts of the guard are lost: the program ends", left);
     }
   }
 }
 
 void GuardWebhook::Send(const GuardAlert& alert, const std::stop_token& stop) {
   // The same for every try, so that the receiver can tell a repetition.
-  const std::string id = RandomHex(16);
+  const std::string id = alert.id.empty() ? RandomHex(16) : alert.id;
   const std::string body = BodyOf(alert, id);
   std::chrono::milliseconds wait = options_.first_wait;
   for (int i = 0; i < options_.tries; ++i) {
@@ -139,7 +143,8 @@ bool GuardWebhook::TryToSend(const std::string& id, const std::string& body,
   if (reply->status == 408 || reply->status == 429 || reply->status >= 500) {
     int seconds = 0;
     const std::string_view after = reply->header("Retry-After");
-    std::from_chars(after.data(), after.data() + after.size(), seconds);
+    const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), seconds);
+    if (error == std::errc::result_out_of_range) wait = kLongestWait;
     if (seconds > 0) wait = std::chrono::seconds(seconds);
     return false;
   }

@@ -11,7 +11,6 @@ namespace garrison {
 namespace {
 
 constexpr std::string_view kModule = "conversations";
-constexpr std::int64_t kMostAtOnce = 1'000;
 
 constexpr std::string_view kSqlite = R"(
   CREATE TABLE garrison_conversations (

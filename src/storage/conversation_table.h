@@ -38,7 +38,8 @@ class ConversationTable {
   // Whether one was there that had not expired.
   Result<bool> Delete(const ConversationKey& key, std::int64_t now_ms);
 
-  // Each removes 1,000 at most, and says how many.
+  // Each removes kMostAtOnce at most, and says how many.
+  static constexpr std::int64_t kMostAtOnce = 1'000;
   Result<std::int64_t> DeleteExpired(std::int64_t now_ms);
   Result<std::int64_t> DeleteOldest(const std::string& tenant, std::int64_t most);
   Result<std::vector<TenantCount>> Count();

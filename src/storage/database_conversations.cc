@@ -54,11 +54,6 @@ DatabaseConversations::DatabaseConversations(DatabaseConversationsOptions option
       health_("the guard's conversations cannot be read or written", steady_, logger,
               "turns are refused meanwhile") {}
 
-std::int64_t DatabaseConversations::NowMs() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.WallNow().time_since_epoch())
-      .count();
-}
-
 Result<ConversationTable> DatabaseConversations::Take(bool& was_idle) {
   was_idle = false;
   {
@@ -139,13 +134,14 @@ auto DatabaseConversations::Ask(bool writes, const Function& function) {
 }
 
 Result<std::optional<StoredConversation>> DatabaseConversations::Load(const ConversationKey& key) {
-  return Ask(false, [&](ConversationTable& table) { return table.Load(key, NowMs()); });
+  return Ask(false,
+             [&](ConversationTable& table) { return table.Load(key, ToUnixMs(clock_.WallNow())); });
 }
 
 Result<bool> DatabaseConversations::Save(const ConversationKey& key, std::string_view state,
                                          std::int64_t expected, std::int64_t expires_ms) {
   const StoredConversation conversation{std::string(state), NewVersion()};
-  const std::int64_t now_ms = NowMs();
+  const std::int64_t now_ms = ToUnixMs(clock_.WallNow());
   Result<bool> saved = Ask(true, [&](ConversationTable& table) {
     return expected == 0 ? table.Insert(key, conversation, now_ms, expires_ms)
                          : table.Update(key, conversation, expected, now_ms, expires_ms);
@@ -156,36 +152,41 @@ Result<bool> DatabaseConversations::Save(const ConversationKey& key, std::string
 }
 
 Result<bool> DatabaseConversations::Delete(const ConversationKey& key) {
-  return Ask(true, [&](ConversationTable& table) { return table.Delete(key, NowMs()); });
+  return Ask(true, [&](ConversationTable& table) {
+    return table.Delete(key, ToUnixMs(clock_.WallNow()));
+  });
 }
 
-Result<> DatabaseConversations::Sweep() {
-  return Ask(true, [&](ConversationTable& table) -> Result<> {
-    ASSIGN_OR_RETURN(const std::int64_t expired, table.DeleteExpired(NowMs()));
+Result<bool> DatabaseConversations::Sweep() {
+  return Ask(true, [&](ConversationTable& table) -> Result<bool> {
+    ASSIGN_OR_RETURN(const std::int64_t expired, table.DeleteExpired(ToUnixMs(clock_.WallNow())));
     {
       const std::lock_guard lock(mutex_);
       stats_.expired += static_cast<std::uint64_t>(expired);
     }
-    return Shrink(table);
+    ASSIGN_OR_RETURN(const bool more, Shrink(table));
+    return more || expired >= ConversationTable::kMostAtOnce;
   });
 }
 
-Result<> DatabaseConversations::Shrink(ConversationTable& table) {
+Result<bool> DatabaseConversations::Shrink(ConversationTable& table) {
   ASSIGN_OR_RETURN(const std::vector<TenantCount> counts, table.Count());
   const std::int64_t level = LevelFor(counts, static_cast<std::int64_t>(options_.conversations));
   std::int64_t held = 0;
   std::int64_t evicted = 0;
+  bool more = false;
   for (const TenantCount& count : counts) {
     held += count.conversations;
     if (count.conversations <= level) continue;
     ASSIGN_OR_RETURN(const std::int64_t removed,
                      table.DeleteOldest(count.tenant, count.conversations - level));
     evicted += removed;
+    more = more || removed >= ConversationTable::kMostAtOnce;
   }
   const std::lock_guard lock(mutex_);
   stats_.evicted += static_cast<std::uint64_t>(evicted);
   stats_.conversations = static_cast<std::size_t>(held - evicted);
-  return {};
+  return more;
 }
 
 ConversationStoreStats DatabaseConversations::stats() const {

@@ -35,7 +35,7 @@ class DatabaseConversations final : public ConversationStore {
                     std::int64_t expires_ms) override;
   Result<bool> Delete(const ConversationKey& key) override;
   // Above the bound, those who hold the most give up those that they used longest ago.
-  Result<> Sweep() override;
+  Result<bool> Sweep() override;
 
   ConversationStoreStats stats() const override;
 
@@ -45,8 +45,8 @@ class DatabaseConversations final : public ConversationStore {
   void Drop();
   template <typename Function>
   auto Ask(bool writes, const Function& function);
-  Result<> Shrink(ConversationTable& table);
-  std::int64_t NowMs() const;
+  // True: more are left.
+  Result<bool> Shrink(ConversationTable& table);
 
   const DatabaseConversationsOptions options_;
   const bool one_writer_;  // SQLite: those who write wait here, not in the database
