@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <thread>
 
@@ -481,15 +480,9 @@ TEST_F(GuardSessionsTest, APreviewSaysWhatATurnWouldBeAndTakesNone) {
 TEST_F(GuardSessionsTest, TenThousandLiveConversationsTakeLessThanFiftyMegabytes) {
   // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets it
   if (std::getenv("GARRISON_SANITIZED") != nullptr) GTEST_SKIP() << "a sanitizer has its own";
-  const auto resident = [] {
-    std::size_t size = 0;
-    std::size_t pages = 0;
-    std::ifstream("/proc/self/statm") >> size >> pages;
-    return pages * 4096;
-  };
   MemoryConversations many(10'000, clock_);
   GuardSessions sessions = MakeOver(many);
-  const std::size_t before = resident();
+  const std::size_t before = ResidentBytes();
   const std::string uuid = "8e03978e-40d5-43dd-bc93-6894a57f9324";
   for (std::size_t turn = 0; turn < kRecentTurns; ++turn) {
     for (int i = 0; i < 10'000; ++i) {
@@ -499,7 +492,7 @@ TEST_F(GuardSessionsTest, TenThousandLiveConversationsTakeLessThanFiftyMegabytes
     }
   }
   EXPECT_EQ(many.stats().conversations, 10'000u);
-  const std::size_t taken = resident() - before;
+  const std::size_t taken = ResidentBytes() - before;
   RecordProperty("bytes", std::to_string(taken));
   EXPECT_LT(taken, 50'000'000u);
 }

@@ -27,6 +27,14 @@ inline nlohmann::json JsonFixture(const std::string& name) {
   return nlohmann::json::parse(ReadFixture("tests/fixtures/guard/" + name));
 }
 
+// Of this process, now.
+inline std::size_t ResidentBytes() {
+  std::size_t size = 0;
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> size >> pages;
+  return pages * 4096;
+}
+
 inline std::uint64_t Bits(double value) { return std::bit_cast<std::uint64_t>(value); }
 
 // Fails unless `result` is that error.
